@@ -1,0 +1,1 @@
+"""What a track is: records, features, models, decoding, metric and submission file."""
