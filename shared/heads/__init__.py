@@ -1,1 +1,1 @@
-"""TBD"""
+"""What stands on an encoder: layers that turn hidden states into scores, and their decoders."""

@@ -1,1 +1,7 @@
-"""TBD"""
+"""Text with exact character offsets: vocabulary, tokenizer, spans. Needs numpy only."""
+
+from .spans import spans_to_tokens, span_to_tokens, token_span
+from .tokenizer import Encoding, Tokenizer
+from .vocabulary import Vocabulary
+
+__all__ = ["Encoding", "Tokenizer", "Vocabulary", "span_to_tokens", "spans_to_tokens", "token_span"]

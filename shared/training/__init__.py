@@ -1,1 +1,1 @@
-"""TBD"""
+"""The training loop, its events and its checkpoints. It draws nothing: callers do."""

@@ -1,0 +1,83 @@
+"""What a person sees while work goes on: lines and progress on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+
+def say(message: str) -> None:
+    """One line to the person, on standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def emit_json(value: Any) -> None:
+    """The one JSON object that ``--json`` promises on standard output."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+class Advance(Protocol):
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
+
+@contextmanager
+def progress(title: str, *, every: float = 15.0) -> Iterator[Advance]:
+    """Yields ``advance(done, total, note)``. A bar on a terminal; elsewhere a plain line every ``every`` seconds and one at the end."""
+    if sys.stderr.isatty():
+        with _bar(title) as advance:
+            yield advance
+        return
+    began = last = time.monotonic()
+
+    def advance(done: int, total: int, note: str = "") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < total and now - last < every:
+            return
+        last = now
+        left = (now - began) / max(done, 1) * (total - done)
+        say(f"{title}: {done}/{total}{'  ' + note if note else ''}  {_clock(now - began)} gone, {_clock(left)} left")
+
+    yield advance
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        task = bars.add_task(title, total=None, note="")
+        yield lambda done, total, note="": bars.update(task, completed=done, total=total, note=note)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
+    """A table on standard output; numbers to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        numeric = all(isinstance(row[index], (int, float)) for row in rows)
+        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
+    Console().print(drawn)

@@ -1,0 +1,78 @@
+"""``lic data roundtrip``: gold through features, head tensors and the very decode that predict uses: the ceiling of a representation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .console import emit_json, say, table
+
+
+def roundtrip(
+    track: str,
+    file: Path,
+    *,
+    model: str | None = None,
+    overrides: tuple[str, ...] = (),
+    schema: Path | None = None,
+    encoder: str | None = None,
+    skip_bad: bool = False,
+) -> dict[str, Any]:
+    """Scores of gold against itself, and every record that is not given back exactly, with the cause.
+
+    The vocabulary is that of the ``encoder`` folder, else one built from the file's own texts. ``overrides`` are ``--set`` lines of the recipe,
+    e.g. ``model.tagging=flat``.
+    """
+    from tasks.official import find_split
+    from tasks.recipe import load_recipe
+    from tasks.registry import get_task
+
+    from .data_files import read_split
+    from .encoders import open_vocabulary
+
+    task = get_task(track)
+    chosen = (f"model.name={model}",) if model else ()
+    recipe = load_recipe(task.recipes, "quick", (*chosen, *overrides), check=task.check_recipe)
+    definition = task.read_schema(schema or find_split(track, file.parent, "schema"))
+    records = read_split(task, file, definition, labelled=True, skip_bad=skip_bad)
+    tokenizer = open_vocabulary(encoder, texts=[task.text_of(record) for record in records], data=file.parent)
+    features = task.make_features(records, definition, tokenizer, recipe.features)
+    predictions = task.ceiling(features, records, definition, model=recipe.model)
+    scores = task.score(records, predictions)
+    lost = task.explain_losses(features, records, predictions)
+    return {
+        **{name: scores[name] for name in task.shown_scores},
+        "model": recipe.model,
+        "records": len(records),
+        "windows": len(features),
+        "not_exact": len(lost),
+        "lost": lost,
+    }
+
+
+def command(
+    track: Annotated[str, typer.Argument(help="relation, event or reading")],
+    file: Annotated[Path, typer.Argument(help="a labelled official file; its folder holds the schema")],
+    model: Annotated[str | None, typer.Option(help="model whose representation is tried; default the track's first")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, e.g. model.tagging=flat; repeatable")] = None,
+    schema: Annotated[Path | None, typer.Option(help="schema file; default the one beside FILE")] = None,
+    encoder: Annotated[str | None, typer.Option(help="encoder folder whose vocabulary is used; default a vocabulary of FILE")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="list what is lost, and why")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad records out, with a count")] = False,
+    json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
+) -> None:
+    """Find the ceiling of our own representation: gold in, official score out."""
+    result = roundtrip(track, file, model=model, overrides=tuple(set_ or ()), schema=schema, encoder=encoder, skip_bad=skip_bad)
+    if json:
+        emit_json(result if explain else {name: value for name, value in result.items() if name != "lost"})
+        return
+    shown = {name: value for name, value in result.items() if name not in ("lost", "model")}
+    model_row = " ".join(f"{name}={value}" for name, value in result["model"].items())
+    table(f"{track} roundtrip of {file.name}: {model_row}", list(shown), [list(shown.values())])
+    if explain:
+        for loss in result["lost"]:
+            typer.echo("\t".join(str(value) for value in loss.values()))
+    elif result["lost"]:
+        say("--explain lists what is not exact, and why.")

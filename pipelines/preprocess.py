@@ -1,0 +1,90 @@
+"""``lic preprocess``: official files to features, once; everything later reads them memory-mapped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .console import progress, say
+
+if TYPE_CHECKING:
+    from tasks.base import Task
+    from tasks.recipe import FeatureSettings
+
+    from .encoders import Encoder
+
+CACHE = Path("data") / "cache"
+
+
+def cache_key(task: Task, path: Path, schema: Any, encoder: Encoder, settings: FeatureSettings, limit: int | None) -> str:
+    """What decides the features: the data, the schema, the tokenizer, the window and the code's feature version."""
+    from shared.files import digest
+
+    parts = [
+        task.name,
+        task.feature_version,
+        digest(path),
+        schema.as_lines(),
+        encoder.vocabulary.sha256,
+        encoder.lower_case,
+        settings.model_dump(),
+        limit,
+    ]
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def features_of(
+    task: Task, path: Path, records: list[Any], schema: Any, encoder: Encoder, settings: FeatureSettings, *, limit: int | None = None
+) -> tuple[Any, Path]:
+    """Features of ``records`` (the records of the file ``path``) and their folder, from the cache or made now."""
+    folder = CACHE / task.name / cache_key(task, path, schema, encoder, settings, limit if limit is not None else len(records))
+    if (folder / "manifest.json").is_file():
+        return task.load_features(folder), folder
+    features = task.make_features(records, schema, encoder.tokenizer, settings)
+    features.save(folder, {"file": path.name, "records": len(records)})
+    say(f"{path.name}: {len(records)} records in {len(features)} windows, {int(features.ids.lengths.sum())} tokens; features in {folder}")
+    if features.lost_count:
+        say(f"{path.name}: {features.lost_count} gold arguments cannot be given back exactly; lic data roundtrip --explain lists them.")
+    return task.load_features(folder), folder
+
+
+def preprocess(
+    track: str, *, data: Path | None = None, recipe: str = "default", overrides: tuple[str, ...] = (), skip_bad: bool = False
+) -> dict[str, str]:
+    """Makes the features of train and dev for a recipe. Returns the folder of each."""
+    from tasks.official import find_split
+    from tasks.recipe import load_recipe
+    from tasks.registry import get_task
+
+    from .data_files import data_folder, read_split
+    from .encoders import open_encoder
+
+    task = get_task(track)
+    settings = load_recipe(task.recipes, recipe, overrides, check=task.check_recipe)
+    folder = data_folder(track, data)
+    schema = task.read_schema(find_split(track, folder, "schema"))
+    paths = {split: find_split(track, folder, split) for split in ("train", "dev")}
+    records = {split: read_split(task, path, schema, labelled=True, skip_bad=skip_bad) for split, path in paths.items()}
+    encoder = open_encoder(settings.encoder, texts=[task.text_of(record) for record in records["train"]], data=folder)
+    made = {}
+    with progress(f"preprocess {track}") as advance:
+        for index, (split, path) in enumerate(paths.items()):
+            made[split] = str(features_of(task, path, records[split], schema, encoder, settings.features)[1])
+            advance(index + 1, len(paths))
+    return made
+
+
+def command(
+    track: Annotated[str, typer.Argument(help="relation, event or reading")],
+    data: Annotated[Path | None, typer.Option(help="folder with train, dev and schema; default data/TRACK")] = None,
+    recipe: Annotated[str, typer.Option(help="a shipped recipe's name or a TOML file")] = "default",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, e.g. features.window=126; repeatable")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad records out, with a count")] = False,
+) -> None:
+    """Turn official files into features (lic train does it by itself; this does it ahead)."""
+    for split, folder in preprocess(track, data=data, recipe=recipe, overrides=tuple(set_ or ()), skip_bad=skip_bad).items():
+        typer.echo(f"{split}: {folder}")

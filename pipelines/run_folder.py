@@ -1,0 +1,161 @@
+"""A run: one self-contained folder. One path reloads everything.
+
+``config.toml`` (track, data, the whole recipe) · ``encoder.json`` · ``vocab.txt`` · ``schema.json`` · ``environment.json`` ·
+``weights.safetensors`` (best on dev) · ``best.json`` (its step and scores) · ``last.safetensors`` · ``metrics.jsonl`` (no wall-clock) ·
+``timing.jsonl``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from shared.errors import input_error
+from shared.files import write_json, write_text
+from tasks.recipe import Recipe, parse_settings, tomllib
+from tasks.registry import get_task
+
+if TYPE_CHECKING:
+    from shared.text import Tokenizer, Vocabulary
+    from tasks.base import Task
+
+    from .encoders import Encoder
+
+RUNS = Path("runs")
+WEIGHTS = "weights.safetensors"
+LAST = "last.safetensors"
+CONFIG = "config.toml"
+
+
+@dataclass
+class LoadedRun:
+    """A run that is ready to predict."""
+
+    folder: Path
+    task: Task
+    recipe: Recipe
+    schema: Any
+    tokenizer: Tokenizer
+    vocabulary: Vocabulary
+    model: Any
+    data: Path
+    """The data folder it was trained on."""
+
+
+def new_run_folder(track: str, name: str, folder: Path | None) -> Path:
+    """An empty folder for a run: ``folder`` if given and it holds no run, else the next free ``runs/<track>/<name>[-N]``."""
+    if folder is None:
+        folder, number = RUNS / track / name, 2
+        while folder.exists():
+            folder, number = RUNS / track / f"{name}-{number}", number + 1
+    elif (folder / CONFIG).exists():
+        raise input_error(
+            "LIC-U001", file=folder, found="a folder that holds a run", expected="a new or empty folder", remedy="Name another with --run."
+        )
+    elif folder.exists() and not folder.is_dir():
+        raise input_error("LIC-U002", file=folder, found="a file", expected="a folder for the run", remedy="Name another with --run.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_run(
+    folder: Path, *, task: Task, recipe: Recipe, schema: Any, encoder: Encoder, data: Path, checksums: dict[str, str], environment: dict
+) -> None:
+    """Everything of a run but its weights and figures."""
+    from shared.pretrained import save_encoder_config
+
+    schema.write(folder / "schema.json")
+    encoder.vocabulary.save(folder / "vocab.txt")
+    save_encoder_config(folder, encoder.backbone.config, encoder.lower_case)
+    write_json(folder / "environment.json", environment)
+    config = {
+        "run": {"track": task.name, "encoder": encoder.source, "data": {"folder": str(data.resolve()), **checksums}},
+        "recipe": recipe.as_dict(),
+    }
+    write_text(folder / CONFIG, tomli_w.dumps(config))
+
+
+def runs_of(track: str) -> list[Path]:
+    """Trained runs of a track under ``runs/``, the latest first."""
+    found = [path.parent for path in (RUNS / track).glob(f"*/{WEIGHTS}")]
+    return sorted(found, key=lambda path: (path / WEIGHTS).stat().st_mtime, reverse=True)
+
+
+def find_run(track: str, folder: Path | None) -> Path:
+    """``folder``, or the latest trained run of the track. Raises InputError when there is none."""
+    if folder is None:
+        runs = runs_of(track)
+        if not runs:
+            raise input_error(
+                "LIC-U003", found=f"no trained {track} run under {RUNS / track}", expected="a run", remedy=f"Train one: lic train {track}."
+            )
+        return runs[0]
+    if not (folder / CONFIG).is_file():
+        raise input_error(
+            "LIC-U004", file=folder, found="no config.toml", expected="the folder of a run", remedy="Give the folder that lic train wrote to."
+        )
+    return folder
+
+
+def track_of(folder: Path) -> str:
+    """The track that a run folder says it belongs to."""
+    return _config(folder)["run"]["track"]
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise input_error(
+            "LIC-U004", file=folder / CONFIG, found=str(error), expected="a run's config.toml", remedy="Give another folder with --run."
+        ) from error
+
+
+def load_run(folder: Path, track: str | None = None) -> LoadedRun:
+    """Opens a run for prediction. Raises InputError when it belongs to another track or is not trained."""
+    import paddle
+
+    from shared.backbone import Backbone, BackboneConfig
+    from shared.text import Tokenizer, Vocabulary
+    from shared.training.checkpoint import load_weights
+
+    config = _config(folder)
+    own = config["run"]["track"]
+    if track is not None and own != track:
+        raise input_error(
+            "LIC-U005", file=folder, found=f"a run of track {own}", expected=f"a run of track {track}", remedy="Give another folder with --run."
+        )
+    if not (folder / WEIGHTS).is_file():
+        raise input_error(
+            "LIC-U006", file=folder, found="no weights.safetensors", expected="a trained run", remedy="Let lic train reach its first evaluation."
+        )
+    task = get_task(own)
+    recipe = parse_settings(Recipe, config["recipe"], file=folder / CONFIG)
+    schema = task.read_schema(folder / "schema.json")
+    vocabulary = Vocabulary.from_file(folder / "vocab.txt")
+    encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    lower_case = encoder.pop("lower_case")
+    paddle.seed(0)
+    model = task.build_model(Backbone(BackboneConfig.from_dict(encoder)), schema, recipe)
+    load_weights(model, folder / WEIGHTS)
+    model.eval()
+    data = Path(config["run"]["data"]["folder"])
+    return LoadedRun(folder, task, recipe, schema, Tokenizer(vocabulary, lower_case=lower_case), vocabulary, model, data)
+
+
+def python_packages() -> dict[str, str]:
+    """Versions of what decides a result."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": sys.version.split()[0]}
+    for name in ("lic2020", "paddlepaddle", "paddlepaddle-gpu", "paddlenlp", "numpy", "scipy", "scikit-learn", "safetensors"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

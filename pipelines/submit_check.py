@@ -1,0 +1,63 @@
+"""``lic submit check``: would the leaderboard take this zip?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+SHOWN = 100
+
+
+def check_zip(track: str, path: str | Path, *, against: str | Path | None = None, schema: str | Path | None = None) -> dict[str, Any]:
+    """``ok`` and every ``problems`` (a dictionary of :class:`shared.errors.Problem` each) of a submission zip.
+
+    ``against``: the official test file. ``schema``: the schema file; without it, one beside ``against`` is used if there is one. Raises
+    InputError for a schema that can not be read.
+    """
+    from tasks.official import present_splits
+    from tasks.registry import get_task
+
+    task = get_task(track)
+    if schema is None and against is not None and Path(against).parent.is_dir():
+        schema = present_splits(track, Path(against).parent).get("schema")
+    read = None if schema is None else task.read_schema(Path(schema))
+    problems = task.check_submission(Path(path), schema=read, against=None if against is None else Path(against))
+    return {
+        "track": track,
+        "path": str(path),
+        "against": None if against is None else str(against),
+        "schema": None if schema is None else str(schema),
+        "ok": not problems,
+        "problems": [problem.as_dict() for problem in problems],
+    }
+
+
+def command(
+    track: Annotated[str, typer.Argument(help="relation, event or reading")],
+    path: Annotated[Path, typer.Argument(metavar="ZIP", help="the submission")],
+    against: Annotated[Path | None, typer.Option(metavar="TEST_JSON", help="the official test file: ids and texts are compared")] = None,
+    schema: Annotated[Path | None, typer.Option(help="the schema (default: the one beside --against)")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Would the leaderboard take it? Every reason why not, with its remedy."""
+    from .console import emit_json, say
+
+    report = check_zip(track, path, against=against, schema=schema)
+    if as_json:
+        emit_json(report)
+    else:
+        from shared.errors import Problem
+
+        for problem in report["problems"][:SHOWN]:
+            say(str(Problem(**problem)))
+        if len(report["problems"]) > SHOWN:
+            say(f"… and {len(report['problems']) - SHOWN} more problems; --json lists all.")
+        for what, given in (("ids and texts", report["against"]), ("names of types and roles", report["schema"])):
+            if given is None:
+                say(f"note: {what} were not compared; give --{'against' if what.startswith('ids') else 'schema'}.")
+        verdict = "accepted" if report["ok"] else f"{len(report['problems'])} problems"
+        print(f"{path}: {verdict}")
+    if not report["ok"]:
+        raise typer.Exit(2)

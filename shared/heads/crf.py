@@ -1,0 +1,134 @@
+"""Linear-chain conditional random field, many independent chains at once.
+
+Notation: b batch, l length, r chains, k tags. A chain is one tagging of the sequence: a single chain with many tags is the
+classical tagger; one three-tag chain per (event type, role) lets one span carry several roles.
+
+score(y) = sum_t x[t, y_t] + sum_t T[y_t, y_{t+1}];  loss = log Z - score(gold), log Z by the forward recursion.
+There are no start or end vectors, as in the LIC2020 baseline (kexue.fm article 7321); forbidden starts and
+transitions are masked instead, in training and in decoding alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+from paddle import nn
+
+FORBIDDEN = -1e4
+"""Added to a forbidden transition or start: exp of it is 0 in float32, and no arithmetic on it gives NaN."""
+
+_TINY = 1e-30
+
+
+class LinearChainCRF(nn.Layer):
+    """Transition scores of ``num_chains`` chains and the negative log-likelihood of gold taggings.
+
+    The forward recursion keeps ``a = log alpha`` and moves with ``m + log(exp(a - m) @ exp(T))``, m = max a: one matrix product
+    for all chains and rows, where the usual form needs a ``[b, k, k]`` logsumexp a step. Both are equal; the product is safe because the
+    largest term of every row is exactly 1.
+
+    ``allowed`` [k, k] and ``allowed_start`` [k] are boolean arrays of the moves and first tags that may happen (default: all).
+    ``learning_rate_multiplier`` applies to the transitions alone: they are under-trained at an encoder's rate (article 7196; the LIC2020
+    baseline uses 100).
+
+    Raises ValueError when shapes do not fit or an array forbids every start.
+    """
+
+    def __init__(
+        self,
+        num_tags: int,
+        *,
+        num_chains: int = 1,
+        allowed: np.ndarray | None = None,
+        allowed_start: np.ndarray | None = None,
+        learning_rate_multiplier: float = 1.0,
+    ):
+        super().__init__()
+        if num_tags < 2 or num_chains < 1:
+            raise ValueError(f"a CRF needs at least 2 tags and 1 chain, found num_tags={num_tags}, num_chains={num_chains}")
+        self.num_tags, self.num_chains = num_tags, num_chains
+        self.allowed = _checked("allowed", allowed, (num_tags, num_tags))  # [k, k]
+        self.allowed_start = _checked("allowed_start", allowed_start, (num_tags,))  # [k]
+        if not self.allowed_start.any():
+            raise ValueError("allowed_start forbids every tag: at least one must be able to start")
+        self.transitions = self.create_parameter(
+            [num_chains, num_tags, num_tags],
+            attr=paddle.ParamAttr(learning_rate=learning_rate_multiplier, initializer=nn.initializer.Constant(0.0)),
+        )  # [r, k, k]
+        self.transitions.rate_multiplier = learning_rate_multiplier  # for shared.optim.parameter_groups
+        self._move_penalty = paddle.to_tensor(np.where(self.allowed, 0.0, FORBIDDEN).astype("float32"))  # [k, k]
+        self._start_penalty = paddle.to_tensor(np.where(self.allowed_start, 0.0, FORBIDDEN).astype("float32"))  # [k]
+
+    def masked_transitions(self) -> paddle.Tensor:
+        """Transition scores with forbidden moves pushed down, [r, k, k]."""
+        return self.transitions + self._move_penalty  # [r, k, k]
+
+    def forward(self, emissions: paddle.Tensor, tags: paddle.Tensor, lengths: paddle.Tensor) -> paddle.Tensor:
+        """Negative log-likelihood per sequence and chain, [b, r].
+
+        ``emissions`` [b, l, r, k] (float), ``tags`` [b, l, r] (int; anything beyond the length), ``lengths`` [b] (int, 1..l).
+        """
+        emissions = emissions.astype("float32")  # [b, l, r, k]
+        return self.log_partition(emissions, lengths) - self.path_score(emissions, tags, lengths)  # [b, r]
+
+    def log_partition(self, emissions: paddle.Tensor, lengths: paddle.Tensor) -> paddle.Tensor:
+        """log Z, [b, r]: the log of the summed exponentiated scores of every allowed tagging."""
+        self._check(emissions)
+        moves = paddle.exp(self.masked_transitions())  # [r, k, k]
+        steps = paddle.unbind(paddle.transpose(emissions, [1, 2, 0, 3]), axis=0)  # l of [r, b, k]
+        alpha = steps[0] + self._start_penalty  # [r, b, k]
+        alphas = [alpha]
+        for step in steps[1:]:
+            top = paddle.max(alpha, axis=-1, keepdim=True).detach()  # [r, b, 1]
+            moved = paddle.matmul(paddle.exp(alpha - top), moves)  # [r, b, k]
+            alpha = paddle.log(paddle.clip(moved, min=_TINY)) + top + step  # [r, b, k]
+            alphas.append(alpha)
+        partition = paddle.logsumexp(paddle.stack(alphas), axis=-1)  # [l, r, b]
+        last = (lengths.astype("int64") - 1).reshape([1, 1, -1]).expand([1, self.num_chains, -1])  # [1, r, b]
+        return paddle.take_along_axis(partition, last, axis=0)[0].transpose([1, 0])  # [b, r]
+
+    def path_score(self, emissions: paddle.Tensor, tags: paddle.Tensor, lengths: paddle.Tensor) -> paddle.Tensor:
+        """Score of the given tagging, [b, r]."""
+        self._check(emissions)
+        b, l, r, k = emissions.shape
+        tags = tags.astype("int64")  # [b, l, r]
+        valid = (paddle.arange(l).unsqueeze(0) < lengths.astype("int64").unsqueeze(1)).astype("float32")  # [b, l]
+        at = paddle.take_along_axis(emissions, tags.unsqueeze(-1), axis=-1).squeeze(-1)  # [b, l, r]
+        score = (at * valid.unsqueeze(-1)).sum(axis=1)  # [b, r]
+        if l > 1:
+            chain = paddle.arange(r, dtype="int64") * (k * k)  # [r]
+            moves = chain + tags[:, :-1] * k + tags[:, 1:]  # [b, l-1, r]
+            moved = paddle.gather(self.masked_transitions().reshape([-1]), moves.reshape([-1])).reshape([b, l - 1, r])  # [b, l-1, r]
+            score = score + (moved * valid[:, 1:].unsqueeze(-1)).sum(axis=1)  # [b, r]
+        return score
+
+    def _check(self, emissions: paddle.Tensor) -> None:
+        if emissions.ndim != 4 or list(emissions.shape[2:]) != [self.num_chains, self.num_tags]:
+            raise ValueError(
+                f"emissions must be [b, l, {self.num_chains}, {self.num_tags}], found {list(emissions.shape)}: "
+                "reshape the head's output to chains and tags"
+            )
+        if emissions.shape[1] == 0:
+            raise ValueError("emissions of length 0: a sequence needs at least one token, drop empty ones before")
+
+
+def _checked(name: str, array: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    if array is None:
+        return np.ones(shape, dtype=bool)
+    array = np.asarray(array, dtype=bool)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, found {array.shape}")
+    return array
+
+
+def bio_constraints(num_labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Allowed moves [k, k] and starts [k] of BIO tags: 0 = O, 2i+1 = B of label i, 2i+2 = I of label i; I follows only its own B or I."""
+    k = 2 * num_labels + 1
+    allowed = np.ones((k, k), dtype=bool)
+    inside = np.arange(2, k, 2)
+    allowed[:, inside] = False
+    allowed[inside, inside] = True
+    allowed[inside - 1, inside] = True
+    starts = np.ones(k, dtype=bool)
+    starts[inside] = False
+    return allowed, starts

@@ -1,0 +1,113 @@
+"""Best taggings and span probabilities of a linear-chain CRF, in NumPy: what predict runs after the encoder.
+
+Notation: b batch, l length, r chains, k tags. Transitions come with their forbidden moves already at a large negative value.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+def viterbi(
+    emissions: np.ndarray, transitions: np.ndarray, lengths: np.ndarray, *, starts: np.ndarray | None = None, ends: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Best tagging of every chain.
+
+    ``emissions`` [b, l, r, k], ``transitions`` [r, k, k], ``lengths`` [b]; ``starts``/``ends`` [k] boolean: allowed first/last tags.
+    Returns tags [b, l, r] (int16, 0 beyond the length) and their scores [b, r].
+    """
+    b, l, r, k = emissions.shape
+    penalty = np.float32(-1e9)
+    best = emissions[:, 0] + (0 if starts is None else np.where(starts, 0, penalty))  # [b, r, k]
+    back = np.zeros((l, b, r, k), dtype=np.int16)  # [l, b, r, k]
+    stay = np.broadcast_to(np.arange(k, dtype=np.int16), (b, r, k))  # [b, r, k]
+    by_target = np.ascontiguousarray(np.swapaxes(transitions, 1, 2))  # [r, k(to), k(from)]
+    for t in range(1, l):
+        candidates = best[:, :, None, :] + by_target  # [b, r, k(to), k(from)]
+        source = candidates.argmax(-1)  # [b, r, k]
+        moved = np.take_along_axis(candidates, source[..., None], -1)[..., 0] + emissions[:, t]  # [b, r, k]
+        live = (t < lengths)[:, None, None]  # [b, 1, 1]
+        best = np.where(live, moved, best)  # [b, r, k]
+        back[t] = np.where(live, source, stay)  # [b, r, k]
+    if ends is not None:
+        best = best + np.where(ends, 0, penalty)  # [b, r, k]
+    tag = best.argmax(-1)  # [b, r]
+    score = np.take_along_axis(best, tag[..., None], -1)[..., 0]  # [b, r]
+    tags = np.zeros((b, l, r), dtype=np.int16)  # [b, l, r]
+    for t in range(l - 1, -1, -1):
+        tags[:, t] = np.where((t < lengths)[:, None], tag, 0)  # [b, r]
+        tag = np.take_along_axis(back[t], tag[..., None].astype(np.int64), -1)[..., 0]  # [b, r]
+    return tags, score
+
+
+class Forward(NamedTuple):
+    """Log forward and backward messages: ``alpha`` and ``beta`` [b, l, r, k], ``log_partition`` [b, r]."""
+
+    alpha: np.ndarray
+    beta: np.ndarray
+    log_partition: np.ndarray
+
+
+def forward_backward(
+    emissions: np.ndarray, transitions: np.ndarray, lengths: np.ndarray, *, starts: np.ndarray | None = None
+) -> Forward:
+    """Messages of the sum-product recursion; ``alpha`` includes the emission of its step, ``beta`` does not.
+
+    ``emissions`` [b, l, r, k], ``transitions`` [r, k, k], ``lengths`` [b], or [b, r] where chains stand for different sequences.
+    """
+    b, l, r, k = emissions.shape
+    lengths = np.broadcast_to(lengths if np.ndim(lengths) == 2 else np.asarray(lengths)[:, None], (b, r)).T  # [r, b]
+    steps = np.ascontiguousarray(emissions.transpose(1, 2, 0, 3))  # [l, r, b, k]
+    moves = np.exp(transitions)  # [r, k, k]
+    alpha = np.empty_like(steps)  # [l, r, b, k]
+    alpha[0] = steps[0] + (0 if starts is None else np.where(starts, 0, np.float32(-1e4)))  # [r, b, k]
+    for t in range(1, l):
+        alpha[t] = _message(alpha[t - 1], moves) + steps[t]  # [r, b, k]
+    beta = np.zeros_like(steps)  # [l, r, b, k]
+    back = np.ascontiguousarray(np.swapaxes(moves, 1, 2))  # [r, k, k]
+    for t in range(l - 2, -1, -1):
+        live = (t + 1 < lengths)[..., None]  # [r, b, 1]
+        beta[t] = np.where(live, _message(beta[t + 1] + steps[t + 1], back), 0)  # [r, b, k]
+    last = np.take_along_axis(alpha, (lengths - 1)[None, ..., None], 0)[0]  # [r, b, k]
+    top = last.max(-1, keepdims=True)  # [r, b, 1]
+    partition = np.log(np.exp(last - top).sum(-1)) + top[..., 0]  # [r, b]
+    return Forward(alpha.transpose(2, 0, 1, 3), beta.transpose(2, 0, 1, 3), partition.T)
+
+
+def _message(log_message: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    top = log_message.max(-1, keepdims=True)  # [r, b, 1]
+    return np.log(np.maximum(np.matmul(np.exp(log_message - top), moves), 1e-30)) + top  # [r, b, k]
+
+
+def segment_log_probability(
+    messages: Forward, emissions: np.ndarray, transitions: np.ndarray, row: int, chain: int, first: int, tags: np.ndarray
+) -> float:
+    """log P(y[first .. first+n-1] = ``tags``) of one chain, exact: alpha, the segment's own scores, beta, minus log Z."""
+    last = first + len(tags) - 1
+    score = float(messages.alpha[row, first, chain, tags[0]])
+    for offset in range(1, len(tags)):
+        score += float(transitions[chain, tags[offset - 1], tags[offset]] + emissions[row, first + offset, chain, tags[offset]])
+    return score + float(messages.beta[row, last, chain, tags[-1]] - messages.log_partition[row, chain])
+
+
+def bio_spans(tags: np.ndarray, length: int) -> list[tuple[int, int, int]]:
+    """Spans of one BIO tagging [l]: (label, first, last) with last inclusive; 0 = O, 2i+1 = B, 2i+2 = I of label i.
+
+    An I that does not follow its own B or I opens no span.
+    """
+    spans: list[tuple[int, int, int]] = []
+    label, first = -1, -1
+    for position in range(length):
+        tag = int(tags[position])
+        if label >= 0 and tag == 2 * label + 2:
+            continue
+        if label >= 0:
+            spans.append((label, first, position - 1))
+            label = -1
+        if tag % 2 == 1:
+            label, first = tag // 2, position
+    if label >= 0:
+        spans.append((label, first, length - 1))
+    return spans

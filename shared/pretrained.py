@@ -1,0 +1,493 @@
+"""Weights and vocabulary into the backbone: Hugging Face folders, PaddleNLP folders and zoo names, our own run folders.
+
+The only file that touches PaddleNLP, and the only one that reads pickle (``.pdparams``, through a reader that refuses
+everything but arrays).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .backbone import Backbone, BackboneConfig
+from .errors import InputError, input_error
+from .files import write_json
+
+ENCODER_FILE = "encoder.json"
+VOCABULARY_FILE = "vocab.txt"
+RUN_WEIGHTS_FILE = "weights.safetensors"
+RUN_PREFIX = "backbone."
+_SAFE_FILE, _PICKLE_FILE = "model.safetensors", "model_state.pdparams"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """An encoder with the vocabulary it was trained on.
+
+    ``ignored`` names every tensor of the source that the encoder has no place for (pooler, language-model head,
+    position ids, layers above ``num_layers``).
+    """
+
+    backbone: Backbone
+    vocabulary_tokens: list[str]
+    lower_case: bool
+    source: str
+    ignored: tuple[str, ...] = ()
+
+
+def new_backbone(config: BackboneConfig) -> Backbone:
+    """An encoder from nothing; ``paddle.seed`` before it fixes the weights."""
+    return Backbone(config)
+
+
+def save_encoder_config(folder: str | Path, config: BackboneConfig, lower_case: bool) -> None:
+    """Writes ``encoder.json``, which with ``vocab.txt`` and ``weights.safetensors`` makes a run folder loadable."""
+    write_json(Path(folder) / ENCODER_FILE, {**config.as_dict(), "lower_case": bool(lower_case)})
+
+
+def load_backbone(
+    source: str | Path, *, num_layers: int | None = None, dropout: float | None = None, attention_dropout: float | None = None
+) -> Pretrained:
+    """The encoder of ``source``: a Hugging Face BERT folder, a PaddleNLP folder (BERT, ERNIE, RoBERTa), a run folder of
+    ours, or a name of PaddleNLP's zoo. In evaluation mode its output equals the source model's to 1e-5.
+
+    ``num_layers`` keeps the first blocks only; ``dropout`` and ``attention_dropout`` replace the source's rates.
+    Raises InputError for a folder or name that cannot be loaded, ValueError for more layers than there are.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        found = _read_folder(folder)
+    elif folder.exists() or str(source).startswith((".", "/", "~")) or "\\" in str(source):
+        raise input_error(
+            "LIC-W001",
+            found="no folder of that name",
+            expected="a folder with an encoder, or the name of a PaddleNLP model",
+            remedy="Check the path.",
+            file=source,
+        )
+    else:
+        found = _read_zoo(str(source))
+    config = found.config
+    if num_layers is not None:
+        if not 1 <= num_layers <= config.num_layers:
+            raise ValueError(f"num_layers {num_layers} cannot be kept of {config.num_layers} layers of {source}: ask for 1 to {config.num_layers}")
+        config = replace(config, num_layers=num_layers)
+    if dropout is not None:
+        config = replace(config, dropout=dropout)
+    if attention_dropout is not None:
+        config = replace(config, attention_dropout=attention_dropout)
+    if len(found.tokens) > config.vocab_size:
+        raise input_error(
+            "LIC-W006",
+            found=f"{len(found.tokens)} tokens in the vocabulary",
+            expected=f"at most {config.vocab_size}, the rows of the token embedding",
+            remedy="Put the vocabulary that belongs to these weights beside them.",
+            file=found.vocabulary_file,
+        )
+    if len(found.tokens) < config.vocab_size:
+        _log.info("%s: %d of %d embedding rows have no token", source, config.vocab_size - len(found.tokens), config.vocab_size)
+    backbone = Backbone(config)
+    ignored = _assign(backbone, found)
+    if ignored:
+        _log.info("%s: %d tensors have no place in the encoder: %s", source, len(ignored), ", ".join(ignored))
+    return Pretrained(backbone, found.tokens, found.lower_case, str(source), ignored)
+
+
+# -- what a source holds ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Found:
+    config: BackboneConfig
+    tensors: Mapping[str, np.ndarray]
+    layout: str
+    """``huggingface`` (linear weights [out, in]), ``paddlenlp`` or ``own`` ([in, out])."""
+    tokens: list[str]
+    lower_case: bool
+    weights_file: str
+    vocabulary_file: str
+    padding_row_is_zero: bool = False
+
+
+def _read_folder(folder: Path) -> _Found:
+    if (folder / ENCODER_FILE).is_file():
+        return _read_run(folder)
+    for name in ("config.json", "model_config.json"):
+        if (folder / name).is_file():
+            config_file = folder / name
+            break
+    else:
+        raise input_error(
+            "LIC-W002",
+            found="neither encoder.json nor config.json nor model_config.json",
+            expected="a run folder, a Hugging Face BERT folder or a PaddleNLP folder",
+            remedy="Give the folder that holds the model's own files.",
+            file=folder,
+        )
+    if (folder / _SAFE_FILE).is_file():
+        weights_file = folder / _SAFE_FILE
+        tensors = _read_safetensors(weights_file)
+    elif (folder / _PICKLE_FILE).is_file():
+        weights_file = folder / _PICKLE_FILE
+        tensors = read_pdparams(weights_file)
+    else:
+        others = sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".ckpt", ".h5", ".pdparams"))
+        raise input_error(
+            "LIC-W003",
+            found=f"no weights that can be read{' (but ' + ', '.join(others) + ')' if others else ''}",
+            expected=f"{_SAFE_FILE} or {_PICKLE_FILE}",
+            remedy="Save the model again as safetensors (save_pretrained with safe_serialization=True).",
+            file=folder,
+        )
+    raw = _flat(_read_json(config_file))
+    layout = "huggingface" if any(".attention.self." in name for name in tensors) else "paddlenlp"
+    config, zero_row = _config_of(raw, config_file)
+    tokenizer_file = folder / "tokenizer_config.json"
+    lower_case = _read_json(tokenizer_file).get("do_lower_case", True) if tokenizer_file.is_file() else True
+    vocabulary = folder / VOCABULARY_FILE
+    # Hugging Face's embedding returns its padding row, PaddleNLP's ERNIE and RoBERTa return zeros there
+    zero_row = zero_row and layout == "paddlenlp"
+    return _Found(config, tensors, layout, _read_vocabulary(vocabulary), bool(lower_case), str(weights_file), str(vocabulary), zero_row)
+
+
+def _read_run(folder: Path) -> _Found:
+    file = folder / ENCODER_FILE
+    values = _read_json(file)
+    lower_case = values.pop("lower_case", True)
+    try:
+        config = BackboneConfig.from_dict(values)
+    except (ValueError, TypeError) as error:
+        raise _bad_config(file, str(error)) from error
+    weights, vocabulary = folder / RUN_WEIGHTS_FILE, folder / VOCABULARY_FILE
+    if not weights.is_file():
+        raise input_error(
+            "LIC-W003", found="no such file", expected="the run's weights", remedy="Train the run, or copy the whole folder.", file=weights
+        )
+    return _Found(config, _read_safetensors(weights), "own", _read_vocabulary(vocabulary), bool(lower_case), str(weights), str(vocabulary))
+
+
+def _read_zoo(name: str) -> _Found:
+    remedy = (
+        "Download the model where there is a network and give its folder (config.json or model_config.json, weights, vocab.txt), "
+        "or check the name against PaddleNLP's list."
+    )
+    try:
+        import zlib  # noqa: F401  (before paddle: see environment.py)
+
+        from paddlenlp.transformers import AutoModel, AutoTokenizer
+    except ImportError as error:
+        raise input_error(
+            "LIC-W004",
+            found=f"{name!r} is not a folder, and PaddleNLP cannot be imported ({error})",
+            expected="a folder, or PaddleNLP to fetch the model by name",
+            remedy="Install the package's 'cpu' or 'gpu' extra, or give a folder.",
+        ) from error
+    try:
+        model = AutoModel.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except Exception as error:  # the zoo fails in as many ways as there are networks
+        raise input_error(
+            "LIC-W005",
+            found=f"PaddleNLP could not load {name!r} ({type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''})",
+            expected="a folder on this machine or a name of PaddleNLP's zoo that can be downloaded",
+            remedy=remedy,
+        ) from error
+    raw = {**model.config.to_dict(), "architectures": [type(model).__name__]}
+    config, zero_row = _config_of(raw, name)
+    tensors = {key: value.numpy() for key, value in model.state_dict().items()}
+    index = tokenizer.vocab.idx_to_token
+    tokens = [index[place] for place in range(len(index))]
+    lower_case = bool(getattr(tokenizer, "do_lower_case", True))
+    return _Found(config, tensors, "paddlenlp", tokens, lower_case, name, name, zero_row)
+
+
+# -- files ---------------------------------------------------------------------------------------------------------------
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise input_error(
+            "LIC-W007", found=error.msg, expected="JSON", remedy="Copy the file again from its source.", file=file, line=error.lineno
+        ) from error
+    except UnicodeDecodeError as error:
+        raise input_error("LIC-W007", found=str(error), expected="UTF-8", remedy="Copy the file again from its source.", file=file) from error
+    if not isinstance(value, dict):
+        raise _bad_config(file, f"a JSON {type(value).__name__}")
+    return value
+
+
+def _read_vocabulary(file: Path) -> list[str]:
+    if not file.is_file():
+        raise input_error(
+            "LIC-W008",
+            found="no such file",
+            expected="the vocabulary, one token a line",
+            remedy="Copy the vocab.txt that belongs to these weights into the folder.",
+            file=file,
+        )
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise input_error("LIC-W008", found=str(error), expected="UTF-8", remedy="Copy vocab.txt again from its source.", file=file) from error
+    # not splitlines(): vocabularies hold other line separators as tokens
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def _read_safetensors(file: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="np") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, TypeError, OSError) as error:
+        raise input_error(
+            "LIC-W009",
+            found=f"a file that safetensors cannot read as float16 or float32 ({error})",
+            expected="a whole safetensors file",
+            remedy="Copy the file again from its source; save bfloat16 weights as float32 first.",
+            file=file,
+        ) from error
+
+
+_PICKLE_NAMES = {
+    ("collections", "OrderedDict"),
+    ("builtins", "tuple"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("_codecs", "encode"),
+}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads what ``paddle.save`` writes for a state dict: dictionaries, strings and numpy arrays. Refuses the rest by name."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _PICKLE_NAMES:
+            raise pickle.UnpicklingError(f"the file asks for {module}.{name}")
+        if name == "_reconstruct":
+            return np.empty(0).__reduce__()[0]
+        return super().find_class(module, name)
+
+
+def read_pdparams(file: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a ``.pdparams`` file by name. Raises InputError for anything in it that is not an array."""
+    _log.warning("%s is pickle: reading arrays from it and refusing everything else", file)
+    try:
+        with open(file, "rb") as opened:
+            state = _ArrayUnpickler(opened).load()
+    except Exception as error:  # a damaged pickle raises nearly any exception
+        raise input_error(
+            "LIC-W010",
+            found=f"a pickle that is damaged or holds more than arrays ({error})",
+            expected="the state dict of a model as paddle.save writes it",
+            remedy="Do not use a file from a source you do not trust; save the model again as safetensors.",
+            file=file,
+        ) from error
+    tensors: dict[str, np.ndarray] = {}
+    strange: list[str] = []
+    for name, value in state.items() if isinstance(state, dict) else [("(the whole file)", state)]:
+        if isinstance(value, tuple) and len(value) == 2:
+            value = value[1]
+        if name == "StructuredToParameterName@@":  # paddle's own table of names, no tensor
+            continue
+        if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
+            tensors[name] = value
+        else:
+            strange.append(f"{name}: {type(value).__name__}")
+    if strange:
+        raise input_error(
+            "LIC-W010",
+            found=", ".join(strange[:5]),
+            expected="numeric arrays only",
+            remedy="Save the model again as safetensors (save_pretrained with safe_serialization=True).",
+            file=file,
+        )
+    return tensors
+
+
+# -- configurations ------------------------------------------------------------------------------------------------------
+
+
+def _bad_config(file: Any, found: str) -> InputError:
+    return input_error(
+        "LIC-W011",
+        found=found,
+        expected="the configuration of a BERT, ERNIE or RoBERTa encoder",
+        remedy="Give the folder of a BERT-family model with absolute positions.",
+        file=file,
+    )
+
+
+def _flat(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Old PaddleNLP folders nest the encoder's arguments under ``init_args``, one level for the head and one for the body."""
+    flat = {key: value for key, value in raw.items() if key != "init_args"}
+    for nested in raw.get("init_args", ()):
+        if isinstance(nested, Mapping):
+            inner = _flat(nested)
+            flat = {**flat, **inner, "init_class": inner.get("init_class", flat.get("init_class", ""))}
+    return flat
+
+
+def _config_of(raw: Mapping[str, Any], file: Any) -> tuple[BackboneConfig, bool]:
+    """The configuration, and whether the source's padding token embeds to zeros."""
+    family = _family(raw)
+    if family is None:
+        raise _bad_config(file, f"model_type {raw.get('model_type')!r}, architectures {raw.get('architectures') or raw.get('init_class')!r}")
+    if raw.get("position_embedding_type", "absolute") != "absolute":
+        raise _bad_config(file, f"position_embedding_type {raw['position_embedding_type']!r}")
+    try:
+        return (
+            BackboneConfig(
+                vocab_size=raw["vocab_size"],
+                hidden_size=raw.get("hidden_size", 768),
+                num_layers=raw.get("num_hidden_layers", 12),
+                num_heads=raw.get("num_attention_heads", 12),
+                intermediate_size=raw.get("intermediate_size", 3072),
+                activation=raw.get("hidden_act", "gelu"),
+                max_positions=raw.get("max_position_embeddings", 512),
+                num_segments=raw.get("type_vocab_size", 2 if family == "huggingface" else 16),
+                num_task_types=raw.get("task_type_vocab_size", 3) if family == "ernie" and raw.get("use_task_id") else 0,
+                # PaddleNLP's ErnieModel has its epsilon built in, whatever the file says
+                layer_norm_eps=1e-12 if family == "ernie" else raw.get("layer_norm_eps", 1e-12),
+                dropout=raw.get("hidden_dropout_prob", 0.1),
+                attention_dropout=raw.get("attention_probs_dropout_prob", 0.1),
+                initializer_range=raw.get("initializer_range", 0.02),
+                pad_id=raw.get("pad_token_id") or 0,
+                task_type=raw.get("task_id", 0) if family == "ernie" and raw.get("use_task_id") else 0,
+                position_start="after_padding" if family == "roberta" else "zero",
+            ),
+            family in ("ernie", "roberta"),
+        )
+    except KeyError as error:
+        raise _bad_config(file, f"no key {error}") from error
+    except (ValueError, TypeError) as error:
+        raise _bad_config(file, str(error)) from error
+
+
+def _family(raw: Mapping[str, Any]) -> str | None:
+    named = [str(raw.get("model_type") or "")] + [str(name) for name in raw.get("architectures") or ()] + [str(raw.get("init_class") or "")]
+    for name in named:
+        for family in ("bert", "ernie", "roberta"):
+            if name == family or re.match(rf"{family}(Model|For[A-Z])", name, re.IGNORECASE):
+                return family
+    return None
+
+
+# -- tensors -------------------------------------------------------------------------------------------------------------
+
+_EMBEDDINGS = {
+    "word_embeddings.weight": "token.weight",
+    "position_embeddings.weight": "position.weight",
+    "token_type_embeddings.weight": "segment.weight",
+    "task_type_embeddings.weight": "task.weight",
+    "LayerNorm.weight": "norm.weight",
+    "LayerNorm.bias": "norm.bias",
+    "LayerNorm.gamma": "norm.weight",
+    "LayerNorm.beta": "norm.bias",
+    "layer_norm.weight": "norm.weight",
+    "layer_norm.bias": "norm.bias",
+}
+_BLOCK = {
+    "huggingface": {
+        "attention.self.query": "attention.qkv#0",
+        "attention.self.key": "attention.qkv#1",
+        "attention.self.value": "attention.qkv#2",
+        "attention.output.dense": "attention.out",
+        "attention.output.LayerNorm": "attention_norm",
+        "intermediate.dense": "expand",
+        "output.dense": "contract",
+        "output.LayerNorm": "output_norm",
+    },
+    "paddlenlp": {
+        "self_attn.q_proj": "attention.qkv#0",
+        "self_attn.k_proj": "attention.qkv#1",
+        "self_attn.v_proj": "attention.qkv#2",
+        "self_attn.out_proj": "attention.out",
+        "norm1": "attention_norm",
+        "linear1": "expand",
+        "linear2": "contract",
+        "norm2": "output_norm",
+    },
+}
+_HEADS = ("pooler.", "cls.", "lm_head.", "classifier.", "qa_outputs.", "linear_start.", "linear_end.", "embeddings.position_ids")
+
+
+def _place(name: str, layout: str) -> str | None:
+    """Where a source tensor goes: ``blocks.0.attention.qkv.weight#1`` (the second third of its columns), '' for nowhere."""
+    if layout == "own":
+        return name[len(RUN_PREFIX) :] if name.startswith(RUN_PREFIX) else ""
+    name = re.sub(r"^(bert|ernie|roberta)\.", "", name)
+    if name.startswith(_HEADS):
+        return ""
+    if name.startswith("embeddings."):
+        inside = _EMBEDDINGS.get(name[len("embeddings.") :])
+        return inside and f"embeddings.{inside}"
+    match = re.fullmatch(r"encoder\.layers?\.(\d+)\.(.+)\.(weight|bias|gamma|beta)", name)
+    if match is None or match[2] not in _BLOCK[layout]:
+        return None
+    target, _, third = _BLOCK[layout][match[2]].partition("#")
+    kind = {"gamma": "weight", "beta": "bias"}.get(match[3], match[3])
+    return f"blocks.{match[1]}.{target}.{kind}" + (f"#{third}" if third else "")
+
+
+def _assign(backbone: Backbone, found: _Found) -> tuple[str, ...]:
+    """Puts every tensor into its parameter; names those that have none. Raises InputError listing all that do not fit."""
+    parameters = dict(backbone.named_parameters())
+    wanted = {
+        f"{name}#{third}" if third is not None else name: [parameter.shape[0], parameter.shape[1] // 3][: parameter.ndim]
+        if third is not None and parameter.ndim == 2
+        else [parameter.shape[0] // 3]
+        if third is not None
+        else list(parameter.shape)
+        for name, parameter in parameters.items()
+        for third in ((0, 1, 2) if ".qkv." in name and found.layout != "own" else (None,))
+    }
+    layers = backbone.config.num_layers
+    values: dict[str, np.ndarray] = {}
+    ignored: list[str] = []
+    wrong: list[str] = []
+    for name, tensor in found.tensors.items():
+        place = _place(name, found.layout)
+        above = re.match(r"blocks\.(\d+)\.", place or "")
+        if place == "" or (above and int(above[1]) >= layers and int(above[1]) < found.config.num_layers):
+            ignored.append(name)
+        elif place not in wanted:
+            wrong.append(f"unexpected {name} {list(tensor.shape)}")
+        elif tensor.dtype.kind != "f":
+            wrong.append(f"{name} holds {tensor.dtype}, not float16 or float32")
+        else:
+            linear = tensor.ndim == 2 and place.startswith("blocks.")
+            value = tensor.T if found.layout == "huggingface" and linear else tensor  # [in, out]
+            if list(value.shape) != wanted[place]:
+                wrong.append(f"{name} is {list(tensor.shape)}, the configuration asks for {wanted[place]}")
+            values[place] = value
+    wrong += [f"missing {place}" for place in wanted if place not in values]
+    if wrong:
+        raise input_error(
+            "LIC-W012",
+            found="; ".join(wrong),
+            expected="exactly the tensors of the encoder that the configuration describes",
+            remedy="Give weights and configuration of the same model.",
+            file=found.weights_file,
+        )
+    for name, parameter in parameters.items():
+        parts = [values[f"{name}#{third}"] for third in (0, 1, 2)] if f"{name}#0" in values else [values[name]]
+        value = np.concatenate([part.astype("float32") for part in parts], axis=-1)  # the parameter's own shape
+        if name == "embeddings.token.weight" and found.padding_row_is_zero:
+            value[backbone.config.pad_id] = 0.0
+        parameter.set_value(value)
+    return tuple(ignored)

@@ -1,0 +1,1 @@
+"""Models of the event track, one file each."""

@@ -1,0 +1,113 @@
+"""Argument tagging by conditional random fields (after the LIC2020 event baseline, kexue.fm article 7321).
+
+``per_role``: a three-tag (O, B, I) chain for each (event type, role), so that one span may carry several roles.
+``flat``: the article's single chain over O and a B and I tag for each (event type, role): 435 tags with the official schema.
+
+Notation: b batch, l content tokens, h hidden, r chains, k tags a chain, p (type, role) pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import paddle
+from paddle import nn
+from pydantic import Field
+
+from shared.backbone import Backbone
+from shared.features.batches import pad
+from shared.heads.crf import LinearChainCRF, bio_constraints
+from shared.text import Vocabulary
+
+from ...recipe import Settings
+from ..features import EventFeatures
+
+
+class CrfSettings(Settings):
+    """The ``[model]`` table of a recipe whose model is ``crf``."""
+
+    name: Literal["crf"] = "crf"
+    tagging: Literal["per_role", "flat"] = "per_role"
+    transition_rate: float = Field(100.0, gt=0, description="learning rate of the transitions over the head's")
+    outside_bias: float = Field(4.0, description="initial score of tag O over the others: almost every token is outside")
+    head_dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class EventCrf(nn.Layer):
+    """Encoder, one linear layer, CRF chains. ``num_pairs``: (type, role) pairs of the schema."""
+
+    def __init__(self, backbone: Backbone, *, num_pairs: int, settings: CrfSettings):
+        super().__init__()
+        self.backbone = backbone
+        self.settings, self.num_pairs = settings, num_pairs
+        chain_labels, chains = (1, num_pairs) if settings.tagging == "per_role" else (num_pairs, 1)
+        self.allowed, self.allowed_start = bio_constraints(chain_labels)  # [k, k], [k]
+        self.num_tags = 2 * chain_labels + 1
+        bias = np.zeros((chains, self.num_tags), dtype=np.float32)  # [r, k]
+        bias[:, 0] = settings.outside_bias
+        self.dropout = nn.Dropout(settings.head_dropout) if settings.head_dropout else None
+        self.emit = nn.Linear(
+            backbone.config.hidden_size,
+            chains * self.num_tags,
+            weight_attr=paddle.ParamAttr(initializer=nn.initializer.Normal(0.0, 0.02)),
+            bias_attr=paddle.ParamAttr(initializer=nn.initializer.Assign(bias.reshape(-1))),
+        )  # [h, r * k]
+        self.crf = LinearChainCRF(
+            self.num_tags,
+            num_chains=chains,
+            allowed=self.allowed,
+            allowed_start=self.allowed_start,
+            learning_rate_multiplier=settings.transition_rate,
+        )
+
+    def forward(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
+        """Emission scores of the content tokens, [b, l, r, k]; rows end at ``batch["lengths"]``."""
+        hidden = self.backbone(paddle.to_tensor(batch["ids"])).hidden[:, 1:-1]  # [b, l, h]
+        if self.dropout is not None:
+            hidden = self.dropout(hidden)  # [b, l, h]
+        b, l = hidden.shape[:2]
+        return self.emit(hidden).reshape([b, l, self.crf.num_chains, self.num_tags])  # [b, l, r, k]
+
+    def loss(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
+        """Negative log-likelihood of all chains, averaged over the texts of the batch, []."""
+        emissions = self(batch)  # [b, l, r, k]
+        tags, lengths = paddle.to_tensor(batch["tags"]), paddle.to_tensor(batch["lengths"])  # [b, l, r], [b]
+        return self.crf(emissions, tags, lengths).sum(axis=1).mean()  # []
+
+    def outputs(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Emission scores for decoding, [b, l, r, k] float32."""
+        with paddle.no_grad():
+            return self(batch).numpy()  # [b, l, r, k]
+
+    def transitions(self) -> np.ndarray:
+        """Transition scores with forbidden moves pushed down, [r, k, k] float32."""
+        with paddle.no_grad():
+            return self.crf.masked_transitions().numpy()  # [r, k, k]
+
+    def collate(self, features: EventFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool) -> dict[str, np.ndarray]:
+        """One batch: ``ids`` [b, l + 2], ``lengths`` [b] (content tokens) and, when labelled, ``tags`` [b, l, r]."""
+        ids = [np.concatenate(([vocabulary.cls_id], features.ids[row], [vocabulary.sep_id])) for row in rows]
+        batch = {"ids": pad(ids, value=vocabulary.pad_id), "lengths": features.ids.lengths[rows]}  # [b, l + 2], [b]
+        if labelled:
+            longest = int(batch["lengths"].max())
+            batch["tags"] = np.stack([gold_tags(features.spans[row], longest, self.num_pairs, self.settings.tagging) for row in rows])  # [b, l, r]
+        return batch
+
+
+def gold_tags(spans: np.ndarray, length: int, num_pairs: int, tagging: str) -> np.ndarray:
+    """Gold spans [n, 3] of (pair, first, last) as tags, [length, r] int64.
+
+    Where spans collide in one chain the longer one stays, as it holds most of the characters that the metric counts.
+    """
+    chains = num_pairs if tagging == "per_role" else 1
+    tags = np.zeros((length, chains), dtype=np.int64)  # [l, r]
+    order = sorted(range(len(spans)), key=lambda index: (spans[index][1] - spans[index][2], spans[index][1], index))
+    for pair, first, last in spans[order].tolist():
+        chain, label = (pair, 0) if tagging == "per_role" else (0, pair)
+        if tags[first : last + 1, chain].any():
+            continue
+        tags[first, chain] = 2 * label + 1
+        tags[first + 1 : last + 1, chain] = 2 * label + 2
+    return tags

@@ -1,0 +1,279 @@
+"""The DuEE submission: ``duee.json`` (one object a line) inside a zip, written, read back, validated and scored.
+
+Codes beyond those of :mod:`tasks.json_lines` and :mod:`tasks.event.records`: S001 no zip, S002 damaged zip, S003 members beside the one
+that counts, S004 wrong member name, S005 ids missing, S006 ids unknown to the test file, S007 an argument that is no part of its text,
+S008 blanks at the ends of an argument, S009 several files and none of the right name.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.errors import InputError, Problem, input_error
+from shared.files import atomic_write
+from tasks.event import metric
+from tasks.event.records import as_triples, check_role, check_type, occurrences, read_records
+from tasks.event.schema import EventSchema
+from tasks.json_lines import HARMLESS, Fields, JsonLines, dump_json_lines, file_problem, parse_json_lines, quote
+
+MEMBER = "duee.json"
+LARGEST = 1 << 29
+"""Bytes a member may unpack to before it is taken for a zip bomb; a real one has a few million."""
+
+_READABLE = HARMLESS | {"LIC-S001", "LIC-S003", "LIC-S004", "LIC-S008", "LIC-D012"}
+"""What a leaderboard may refuse or count wrong, and yet leaves no doubt about what was predicted."""
+
+PredictedEvent = tuple[str, Sequence[tuple[str, str]]]
+"""(type, [(role, text), ...])"""
+Row = tuple[str, Sequence[PredictedEvent]]
+"""(id, events)"""
+
+
+def write_submission(path: str | Path, rows: Iterable[Row]) -> None:
+    """Writes the zip ``path`` and the bare file beside it (``event.zip``, ``event.json``), each atomically; equal rows give equal bytes.
+
+    Every row makes a line, also one without events. Raises ValueError for another suffix than ``.zip``, an id given twice, or an empty or
+    non-string id, type, role or text.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".zip":
+        raise ValueError(f"the submission's path is {str(path)!r}; expected one ending in .zip")
+    seen: set[str] = set()
+    lines = []
+    for identity, events in rows:
+        if identity in seen:
+            raise ValueError(f"the id {identity!r} was given twice; expected each id once")
+        seen.add(identity)
+        lines.append({"id": _name(identity, "id"), "event_list": [_event_row(event) for event in events]})
+    data = dump_json_lines(lines).encode("utf-8")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        member = zipfile.ZipInfo(MEMBER, date_time=(1980, 1, 1, 0, 0, 0))
+        member.compress_type, member.create_system, member.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+        archive.writestr(member, data)
+    for target, content in ((path.with_suffix(".json"), data), (path, packed.getvalue())):
+        with atomic_write(target) as file:
+            file.write(content)
+
+
+def _event_row(event: PredictedEvent) -> dict[str, Any]:
+    name, arguments = event
+    return {
+        "event_type": _name(name, "event type"),
+        "arguments": [{"role": _name(role, "role"), "argument": _name(text, "argument")} for role, text in arguments],
+    }
+
+
+def _name(value: Any, what: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"the {what} is {value!r}; expected a string that is not empty")
+    return value
+
+
+def read_submission(path: str | Path) -> list[Row]:
+    """Rows of a zip or of a bare JSON-lines file, in order; ``text`` and other extra keys are left aside.
+
+    Raises :class:`InputError` with every problem that leaves in doubt what was predicted. Types and roles may be any, arguments may be
+    empty: a score counts them wrong.
+    """
+    read, problems = _open(Path(path))
+    rows, more = _rows(read, _inside(path))
+    problems = [problem for problem in problems + read.problems + more if problem.code not in _READABLE]
+    if problems:
+        raise InputError(*problems)
+    return [(identity, events) for _, identity, events in rows]
+
+
+def check_submission(path: str | Path, schema: EventSchema | None = None, against: str | Path | None = None) -> list[Problem]:
+    """Every reason why the leaderboard would refuse the zip or count part of it wrong; empty when it is fine.
+
+    ``against``: the test file whose ids must all be there, and in whose texts every argument must stand word for word.
+    """
+    path = Path(path)
+    texts = None
+    problems = []
+    if against is not None:
+        test = read_records(against, None, labelled=False)
+        problems.extend(problem for problem in test.problems if problem.code not in HARMLESS)
+        texts = {record.id: record.text for record in test.records}
+    read, more = _open(path)
+    rows, row_problems = _rows(read, _inside(path), schema=schema, texts=texts)
+    problems += more + sorted(read.problems + row_problems, key=lambda problem: problem.line or 0)
+    if texts is not None and (rows or not more):
+        problems += _compare_ids([identity for _, identity, _ in rows], texts, _inside(path), Path(against).name)
+    return problems
+
+
+def score_files(
+    gold: str | Path, prediction: str | Path, *, alias: str | Path | None = None, schema: EventSchema | None = None, **options: str
+) -> dict[str, Any]:
+    """:func:`tasks.event.metric.score` of a prediction (zip or bare file) against an official labelled file.
+
+    Raises :class:`InputError` for files that can not be read whole, and for an alias table, which this track does not have.
+    """
+    if alias is not None:
+        remedy = "Leave --alias out: only the relation track has alias tables."
+        raise input_error("LIC-F006", found="an alias table", expected="none for the event track", remedy=remedy, file=alias)
+    read = read_records(gold, schema, labelled=True)
+    problems = [problem for problem in read.problems if problem.code not in HARMLESS]
+    if problems:
+        raise InputError(*problems)
+    rows = read_submission(prediction)
+    predicted = {identity: [(name, role, text) for name, arguments in events for role, text in arguments] for identity, events in rows}
+    return metric.score({record.id: as_triples(record) for record in read.records}, predicted, **options)
+
+
+def _inside(path: str | Path) -> str:
+    return f"{path}/{MEMBER}" if Path(path).suffix.lower() == ".zip" else str(path)
+
+
+def _open(path: Path) -> tuple[JsonLines, list[Problem]]:
+    """The lines that count, and what is wrong with the file around them."""
+    problem = file_problem(path, what=f"a zip with {MEMBER} in it")
+    if problem:
+        return JsonLines(), [problem]
+    name = str(path)
+    with open(path, "rb") as file:
+        signature = file.read(4)
+    if not signature.startswith(b"PK"):
+        if path.suffix.lower() == ".zip":
+            found = f"a file that starts with {quote(signature.decode('latin-1'))}" if signature.isascii() else "a file of another format"
+            return JsonLines(), [Problem("LIC-S001", found, "a zip", f"Pack {MEMBER} with a zip program, or predict again.", name)]
+        remedy = f"Upload the zip written beside it, or pack it: `zip FILE.zip {MEMBER}`."
+        return parse_json_lines(path.read_bytes(), name), [Problem("LIC-S001", "a bare file", "a zip", remedy, name)]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _open_archive(archive, path)
+    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
+        remedy = "Write or download it again; an upload cut short looks like this. Use plain deflate and no password."
+        return JsonLines(), [Problem("LIC-S002", f"a zip that can not be unpacked: {error}", "a whole, unencrypted zip", remedy, name)]
+
+
+def _open_archive(archive: zipfile.ZipFile, path: Path) -> tuple[JsonLines, list[Problem]]:
+    name = str(path)
+    problems = []
+    members = []
+    for info in archive.infolist():
+        base = info.filename.rsplit("/", 1)[-1]
+        if info.is_dir():
+            found, remedy = f"a folder entry {quote(info.filename)}", "Pack the file itself, not its folder: `zip -D`."
+        elif "__MACOSX" in info.filename.split("/") or base.startswith("._") or base == ".DS_Store":
+            found, remedy = f"the member {quote(info.filename)}", "Finder adds it: pack with `zip -X`, or `zip -d FILE.zip '__MACOSX/*'`."
+        else:
+            members.append(info)
+            continue
+        problems.append(Problem("LIC-S003", found, f"{MEMBER} alone", f"{remedy} Scorers read every member.", name))
+    if not members:
+        return JsonLines(), [*problems, Problem("LIC-S003", "no file in the zip", f"{MEMBER}", "Predict again.", name)]
+    named = [info for info in members if info.filename == MEMBER] or [i for i in members if i.filename.rsplit("/", 1)[-1] == MEMBER]
+    if len(members) > 1 and not named:
+        found = f"{len(members)} files, none of them {MEMBER}: {', '.join(quote(info.filename) for info in members[:6])}"
+        return JsonLines(), [*problems, Problem("LIC-S009", found, f"{MEMBER} alone", "Pack only the predictions, under this name.", name)]
+    chosen = (named or members)[0]
+    if len(members) > 1:
+        found = f"{len(members)} files: {', '.join(quote(info.filename) for info in members[:6])}"
+        problems.append(Problem("LIC-S003", found, f"{MEMBER} alone", "Pack only that one: scorers read every member.", name))
+    if chosen.filename != MEMBER:
+        found = f"the member name {quote(chosen.filename)}"
+        problems.append(Problem("LIC-S004", found, quote(MEMBER), "Rename it before packing; the leaderboard asks for this name.", name))
+    if chosen.file_size > LARGEST:
+        found = f"a member of {chosen.file_size} bytes unpacked"
+        return JsonLines(), [*problems, Problem("LIC-S002", found, f"at most {LARGEST}", "Look at what was packed.", name)]
+    data = archive.read(chosen)
+    where = f"{name}/{chosen.filename}"
+    if not data:
+        return JsonLines(), [*problems, Problem("LIC-D003", "an empty file", "one JSON object a line", "Predict again.", where)]
+    return parse_json_lines(data, where), problems
+
+
+def _rows(
+    read: JsonLines, file: str, *, schema: EventSchema | None = None, texts: dict[str, str] | None = None
+) -> tuple[list[tuple[int, str, list[PredictedEvent]]], list[Problem]]:
+    """(line, id, events) of every line with an id that is new, and the problems of all lines."""
+    problems: list[Problem] = []
+    rows = []
+    seen: dict[str, int] = {}
+    for number, value in read.rows:
+        fields = Fields(value, "", file=file, line=number, problems=problems)
+        identity = fields.take("id", str)
+        text = (texts or {}).get(identity or "")
+        events = []
+        for position, entry in enumerate(fields.take("event_list", list) or [], 1):
+            event = _read_event(entry, position, fields, schema, text)
+            if event is not None:
+                events.append(event)
+        if identity is None:
+            continue
+        if identity in seen:
+            found = f"the id {quote(identity)} again (first in line {seen[identity]})"
+            fields.report("LIC-D016", found, "each id once", "Merge the two lines: a scorer keeps one of them only.")
+            continue
+        seen[identity] = number
+        rows.append((number, identity, events))
+    return rows, problems
+
+
+def _read_event(entry: Any, position: int, parent: Fields, schema: EventSchema | None, text: str | None) -> PredictedEvent | None:
+    if not isinstance(entry, dict):
+        parent.report("LIC-D011", f"event {position} is {quote(entry)}", "an object", 'Write {"event_type": …, "arguments": […]}.')
+        return None
+    fields = Fields(entry, f"event {position}", file=parent.file, line=parent.line, problems=parent.problems)
+    name = fields.take("event_type", str)
+    if name == "":
+        fields.report("LIC-D012", "an empty “event_type”", "a type of the schema", "Name the type or delete the event.")
+    known = bool(name) and check_type(name, schema, fields)
+    arguments = []
+    for number, argument in enumerate(fields.take("arguments", list) or [], 1):
+        if not isinstance(argument, dict):
+            fields.report("LIC-D011", f"argument {number} is {quote(argument)}", "an object", 'Write {"role": …, "argument": …}.')
+            continue
+        inner = Fields(argument, f"event {position}, argument {number}", file=parent.file, line=parent.line, problems=parent.problems)
+        role, span = inner.take("role", str), inner.take("argument", str)
+        for key, given in (("role", role), ("argument", span)):
+            if given == "":
+                inner.report("LIC-D012", f"an empty “{key}”", "text", "Fill it or delete the argument: it can only cost precision.")
+        if role and known:
+            check_role(name, role, schema, inner)
+        if span:
+            _check_text(span, text, inner)
+        if role is not None and span is not None:
+            arguments.append((role, span))
+    return None if name is None else (name, arguments)
+
+
+def _check_text(span: str, text: str | None, fields: Fields) -> None:
+    if span != span.strip():
+        fields.report(
+            "LIC-S008", f"{json.dumps(span, ensure_ascii=False)} with blanks at its ends", "none", "Strip it: every blank costs characters."
+        )
+    if text is None or span in text:
+        return
+    remedy = "Cut arguments out of the original text, never out of a cleaned copy."
+    if len(text.lower()) == len(text) and (places := occurrences(text.lower(), span.lower())):
+        remedy = f"The text writes {quote(text[places[0] : places[0] + len(span)])}. {remedy}"
+    fields.report("LIC-S007", f"the argument {quote(span)}", "a part of the text, word for word", remedy)
+
+
+def _compare_ids(ids: list[str], texts: dict[str, str], file: str, against: str) -> list[Problem]:
+    problems = []
+    given = set(ids)
+    missing = [identity for identity in texts if identity not in given]
+    unknown = [identity for identity in ids if identity not in texts]
+    if missing:
+        found = f"{len(missing)} of {len(texts)} ids of {against} missing: {_some(missing)}"
+        remedy = 'Give every text a line, one without events as "event_list": [].'
+        problems.append(Problem("LIC-S005", found, "every id of the test file", remedy, file))
+    if unknown:
+        found = f"{len(unknown)} ids that {against} does not have: {_some(unknown)}"
+        problems.append(Problem("LIC-S006", found, "ids of the test file only", "Predict the test file you compare with.", file))
+    return problems
+
+
+def _some(ids: list[str]) -> str:
+    return ", ".join(ids[:5]) + (" …" if len(ids) > 5 else "")

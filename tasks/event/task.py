@@ -1,0 +1,188 @@
+"""The event track behind the protocol of :mod:`tasks.base`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import Problem
+
+from ..base import ReadResult
+from ..recipe import FeatureSettings, Recipe, Settings, parse_settings
+from . import metric, records, submission
+from .records import EventRecord
+from .schema import EventSchema
+
+if TYPE_CHECKING:
+    from shared.text import Vocabulary
+
+    from .decode import Prediction
+    from .features import EventFeatures
+    from .models.crf import EventCrf
+
+Progress = Callable[[int, int], None]
+
+
+class DecodeSettings(Settings):
+    """The ``[decode]`` table. ``outside_shift`` is taken from the score of tag O: above 0 it trades precision for recall."""
+
+    outside_shift: float = 0.0
+
+
+class EventTask:
+    """DuEE 1.0."""
+
+    name = "event"
+    member = "duee.json"
+    models = ("crf",)
+    shown_scores = ("precision", "recall", "f1")
+    """What people are shown; the last is the one to maximise."""
+    recipes = Path(__file__).parent / "recipes"
+
+    # -- files ---------------------------------------------------------------------------------------------------
+    def read_schema(self, path: Path) -> EventSchema:
+        return EventSchema.read(path)
+
+    def inspect_schema(self, path: Path) -> tuple[EventSchema | None, list[Problem]]:
+        return EventSchema.inspect(path)
+
+    def read_records(self, path: Path, schema: EventSchema | None, *, labelled: bool | None = None) -> ReadResult:
+        return records.read_records(path, schema, labelled=labelled)
+
+    def describe(self, rows: Sequence[EventRecord]) -> dict[str, Any]:
+        return records.describe(rows)
+
+    def record_of_text(self, text: str, *, question: str | None = None) -> EventRecord:
+        return EventRecord(id="0", text=text, events=None, line=1)
+
+    def text_of(self, record: EventRecord) -> str:
+        return record.text
+
+    def write_submission(self, path: Path, rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]]) -> None:
+        submission.write_submission(path, ((record.id, _by_type(found)) for record, found in zip(rows, predictions)))
+
+    def check_submission(self, path: Path, *, schema: EventSchema | None = None, against: Path | None = None) -> list[Problem]:
+        return submission.check_submission(path, schema=schema, against=against)
+
+    def score_files(self, gold: Path, prediction: Path, *, alias: Path | None = None, **options: Any) -> dict[str, Any]:
+        return submission.score_files(gold, prediction, alias=alias, **options)
+
+    # -- model -------------------------------------------------------------------------------------------------
+    def check_recipe(self, recipe: Recipe) -> None:
+        """Raises InputError for a wrong key or value in ``[model]`` or ``[decode]``."""
+        self._model_settings(recipe)
+        parse_settings(DecodeSettings, recipe.decode, under="decode")
+
+    def _model_settings(self, recipe: Recipe) -> Any:
+        from .models.crf import CrfSettings
+
+        return parse_settings(CrfSettings, recipe.model, under="model")
+
+    @property
+    def feature_version(self) -> int:
+        from .features import VERSION
+
+        return VERSION
+
+    def make_features(self, rows: Sequence[EventRecord], schema: EventSchema, tokenizer: Any, settings: FeatureSettings) -> EventFeatures:
+        from .features import make_features
+
+        return make_features(rows, schema, tokenizer, window=settings.window, overlap=settings.overlap)
+
+    def load_features(self, folder: Path) -> EventFeatures:
+        from .features import EventFeatures
+
+        return EventFeatures.load(folder)
+
+    def build_model(self, backbone: Any, schema: EventSchema, recipe: Recipe) -> EventCrf:
+        from .models.crf import EventCrf
+
+        return EventCrf(backbone, num_pairs=len(schema.pairs), settings=self._model_settings(recipe))
+
+    def predict(
+        self,
+        model: EventCrf,
+        features: EventFeatures,
+        rows: Sequence[EventRecord],
+        schema: EventSchema,
+        vocabulary: Vocabulary,
+        recipe: Recipe,
+        *,
+        progress: Progress | None = None,
+    ) -> list[list[Prediction]]:
+        """Arguments of every record, in order."""
+        from shared.features.batches import token_budget_batches
+
+        from .decode import decode_batch, to_predictions
+
+        settings = parse_settings(DecodeSettings, recipe.decode, under="decode")
+        transitions = model.transitions()  # [r, k, k]
+        found, done = [], 0
+        for batch in token_budget_batches(features.lengths, recipe.training.evaluation_tokens):
+            emissions = model.outputs(model.collate(features, batch, vocabulary, labelled=False))  # [b, l, r, k]
+            found += decode_batch(
+                emissions, batch, features, transitions, allowed_start=model.allowed_start, outside_shift=settings.outside_shift
+            )
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(features))
+        return to_predictions(found, features, rows, schema)
+
+    def ceiling(
+        self, features: EventFeatures, rows: Sequence[EventRecord], schema: EventSchema, *, model: Mapping[str, Any]
+    ) -> list[list[Prediction]]:
+        """What decoding gives when the head's output tensors are the gold ones: the representation's own ceiling."""
+        import numpy as np
+
+        from shared.heads.crf import FORBIDDEN, bio_constraints
+
+        from .decode import decode_batch, gold_emissions, to_predictions
+        from .models.crf import CrfSettings, gold_tags
+
+        settings: CrfSettings = parse_settings(CrfSettings, model, under="model")
+        pairs = len(schema.pairs)
+        chains, labels = (pairs, 1) if settings.tagging == "per_role" else (1, pairs)
+        allowed, starts = bio_constraints(labels)  # [k, k], [k]
+        transitions = np.repeat(np.where(allowed, 0.0, FORBIDDEN).astype(np.float32)[None], chains, axis=0)  # [r, k, k]
+        found = []
+        for row in range(len(features)):
+            tags = gold_tags(features.spans[row], len(features.ids[row]), pairs, settings.tagging)  # [l, r]
+            emissions = gold_emissions(tags, 2 * labels + 1)[None]  # [1, l, r, k]
+            found += decode_batch(emissions, [row], features, transitions, allowed_start=starts)
+        return to_predictions(found, features, rows, schema)
+
+    def score(self, rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]], **options: Any) -> dict[str, Any]:
+        gold = {record.id: records.as_triples(record) for record in rows}
+        predicted = {
+            record.id: [(found.type, found.role, found.text) for found in row] for record, row in zip(rows, predictions)
+        }
+        return metric.score(gold, predicted, **options)
+
+    def explain_losses(
+        self, features: EventFeatures, rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]]
+    ) -> list[dict[str, Any]]:
+        """Every gold argument that ``predictions`` miss and every prediction that is not gold, with the cause where features know it."""
+        causes = {(lost.id, lost.type, lost.role, lost.text): lost.reason for lost in features.lost}
+        found: list[dict[str, Any]] = []
+        for record, row in zip(rows, predictions):
+            gold = set(records.as_triples(record))
+            predicted = {(prediction.type, prediction.role, prediction.text) for prediction in row}
+            for kind, role, text in sorted(gold - predicted):
+                cause = causes.get((record.id, kind, role, text), "collides with a longer argument in the same chain")
+                found.append({"id": record.id, "line": record.line, "fault": "missing", "type": kind, "role": role, "text": text, "cause": cause})
+            for kind, role, text in sorted(predicted - gold):
+                found.append({"id": record.id, "line": record.line, "fault": "extra", "type": kind, "role": role, "text": text, "cause": ""})
+        return found
+
+    def as_rows(self, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+        """One text's predictions as plain values, for ``lic extract``."""
+        return [found._asdict() for found in predictions]
+
+
+def _by_type(found: Sequence[Prediction]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """One event a type, its arguments once each: the metric neither sees events nor counts exact repetitions."""
+    types: dict[str, dict[tuple[str, str], None]] = {}
+    for prediction in found:
+        types.setdefault(prediction.type, {})[prediction.role, prediction.text] = None
+    return ((kind, list(arguments)) for kind, arguments in types.items())

@@ -1,0 +1,182 @@
+"""Recipes: typed, closed TOML files that say everything about a run."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.errors import InputError, Problem, input_error
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Settings(BaseModel):
+    """A closed table: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EncoderSettings(Settings):
+    """Where the encoder comes from. ``scratch`` starts from nothing, with a vocabulary built from the training texts."""
+
+    source: str
+    num_layers: int | None = Field(None, ge=1, description="keep only the first k layers; with scratch: how many to make")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    attention_dropout: float = Field(0.1, ge=0, lt=1)
+    hidden_size: int = Field(128, ge=8, description="scratch only")
+    num_heads: int = Field(4, ge=1, description="scratch only")
+    intermediate_size: int = Field(512, ge=8, description="scratch only")
+    vocab_size: int = Field(8000, ge=100, description="scratch only: upper limit")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> EncoderSettings:
+        if self.source == "scratch" and self.hidden_size % self.num_heads:
+            raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+        return self
+
+
+class FeatureSettings(Settings):
+    """Windows over long texts, in tokens without [CLS] and [SEP]."""
+
+    window: int = Field(254, ge=8)
+    overlap: int = Field(64, ge=1)
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> FeatureSettings:
+        if self.overlap >= self.window:
+            raise ValueError(f"overlap {self.overlap} must be smaller than window {self.window}")
+        return self
+
+
+class TrainingSettings(Settings):
+    """The loop. Rates are peak rates of a linear warm-up and decay."""
+
+    epochs: float = Field(gt=0)
+    batch_tokens: int = Field(2048, ge=16, description="padded tokens a step")
+    learning_rate: float = Field(2e-5, gt=0)
+    head_learning_rate: float = Field(1e-4, gt=0, description="of everything above the encoder")
+    warmup: float = Field(0.1, ge=0, le=1, description="share of the steps")
+    weight_decay: float = Field(0.01, ge=0, description="not on biases, norms and transitions")
+    clip_norm: float = Field(1.0, gt=0)
+    evaluations_per_epoch: int = Field(1, ge=1)
+    evaluation_tokens: int = Field(8192, ge=16, description="padded tokens a batch in evaluation and prediction")
+    max_records: int | None = Field(None, ge=1, description="train on the first n records only")
+    seed: int = 42
+
+
+class Recipe(Settings):
+    """A whole run. ``model`` and ``decode`` are checked by the track's model."""
+
+    encoder: EncoderSettings
+    features: FeatureSettings = FeatureSettings()
+    model: dict[str, Any]
+    training: TrainingSettings
+    decode: dict[str, Any] = {}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; what is not set is left out, since TOML has no null."""
+        return self.model_dump(exclude_none=True)
+
+    def as_toml(self) -> str:
+        return tomli_w.dumps(self.as_dict())
+
+
+def recipe_names(folder: Path) -> list[str]:
+    """Recipes that a track ships."""
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def load_recipe(folder: Path, name_or_file: str, overrides: Sequence[str] = (), *, check: Any = None) -> Recipe:
+    """Reads a shipped recipe by name or any TOML file by path, applies ``a.b=value`` overrides, checks every key.
+
+    ``check``: called with the recipe; the track's own checks of ``model`` and ``decode``.
+    """
+    path = folder / f"{name_or_file}.toml"
+    if not path.is_file():
+        path = Path(name_or_file)
+        if not path.is_file():
+            names = recipe_names(folder)
+            raise input_error(
+                "LIC-R001",
+                found=f"recipe {name_or_file!r}, which is neither shipped nor a file",
+                expected=f"one of {', '.join(names)} or a TOML file",
+                remedy=_nearest(name_or_file, names) or "See lic train --help.",
+            )
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise input_error("LIC-R002", file=path, found=str(error), expected="a UTF-8 TOML file", remedy="Correct that place.") from error
+    for override in overrides:
+        _apply(table, override)
+    recipe = parse_settings(Recipe, table, file=path)
+    if check is not None:
+        check(recipe)
+    return recipe
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise input_error(
+            "LIC-R003", found=f"--set {override}", expected="--set table.key=value", remedy="For example --set training.epochs=3."
+        )
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string
+    for part in parts[:-1]:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise input_error(
+                "LIC-R003", found=f"--set {override}", expected=f"{part} to be a table", remedy="Look at the recipe's tables."
+            )
+        table = inner
+    table[parts[-1]] = value
+
+
+def parse_settings(kind: type[Settings], table: Mapping[str, Any], *, file: Path | str | None = None, under: str = "") -> Any:
+    """Checks a table against a settings class; every wrong key or value becomes one Problem, misspelt keys with the nearest right name."""
+    try:
+        return kind.model_validate(dict(table))
+    except ValidationError as error:
+        problems = []
+        for fault in error.errors():
+            keys = [str(part) for part in fault["loc"]]
+            where = ".".join([under, *keys] if under else keys) or "the recipe"
+            if fault["type"] == "extra_forbidden":
+                names = _names_at(kind, fault["loc"][:-1])
+                remedy = _nearest(keys[-1], names) or "Take the key out."
+                problems.append(Problem("LIC-R004", f"unknown key {where}", f"one of {', '.join(names)}", remedy, _string(file)))
+            elif fault["type"] == "missing":
+                problems.append(Problem("LIC-R005", f"no key {where}", "a value", "Add it.", _string(file)))
+            else:
+                message = fault["msg"].removeprefix("Value error, ")
+                problems.append(Problem("LIC-R006", f"{where} = {fault['input']!r}", message, "Correct the value.", _string(file)))
+        raise InputError(*problems) from None
+
+
+def _names_at(kind: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    for part in location:
+        inner = kind.model_fields[str(part)].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            kind = inner
+    return sorted(kind.model_fields)
+
+
+def _nearest(word: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, names, 1, 0.5)
+    return f"Did you mean {close[0]!r}?" if close else ""
+
+
+def _string(file: Path | str | None) -> str | None:
+    return None if file is None else str(file)
