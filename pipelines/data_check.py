@@ -38,7 +38,9 @@ def check_data(track: str, path: str | Path, *, schema: str | Path | None = None
         beside = present
     else:
         present = {split_of(track, path.name) or path.stem: path}
-        beside = present_splits(track, path.parent)
+        schemas = [path.parent / name for name in SPLIT_FILES[track].get("schema", ()) if (path.parent / name).is_file()]
+        beside = {"schema": schemas[0]} if schemas else {}
+        beside |= present
     report: dict[str, Any] = {"track": track, "path": str(path), "files": {}, "missing": [], "shared_ids": [], "notes": [], "problems": []}
     schema_path = Path(schema) if schema is not None else beside.get("schema")
     read_schema = None

@@ -18,7 +18,7 @@ import tomli_w
 from shared.errors import input_error
 from shared.files import write_json, write_text
 from tasks.recipe import Recipe, parse_settings, tomllib
-from tasks.registry import get_task
+from tasks.registry import TRACKS, get_task
 
 if TYPE_CHECKING:
     from shared.text import Tokenizer, Vocabulary
@@ -159,3 +159,16 @@ def python_packages() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def tracks_to_do(track: str | None, run: Path | None) -> list[str]:
+    """The named track; or the track that ``run`` says it has; or every track with a trained run. Raises InputError when there is none."""
+    if track is not None:
+        get_task(track)
+        return [track]
+    if run is not None:
+        return [track_of(find_run("", run))]
+    names = [name for name in TRACKS if runs_of(name)]
+    if not names:
+        raise input_error("LIC-U003", found=f"no trained run under {RUNS}", expected="a run", remedy="Train one: lic train TRACK.")
+    return names

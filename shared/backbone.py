@@ -12,6 +12,8 @@ from paddle import nn
 
 from .activations import get_activation
 from .attention import MultiHeadAttention
+from .dropout import dropout
+from .linear import Linear
 from .masks import Mask, padding_mask
 from .norms import LayerNorm
 
@@ -105,19 +107,22 @@ class Embeddings(nn.Layer):
         self.norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, ids: paddle.Tensor, segment_ids: paddle.Tensor | None, positions: paddle.Tensor | None) -> paddle.Tensor:
-        if positions is None and self.config.position_start == "after_padding":
-            real = (ids != self.config.pad_id).astype("int64")  # [b, l]
-            positions = paddle.cumsum(real, axis=1) * real + self.config.pad_id  # [b, l]
-        # rows that hold for the whole batch are summed while they are still [l, h], before the one broadcast addition
-        shared = self.position.weight[: ids.shape[1]] if positions is None else self.position(positions)  # [l, h] or [b, l, h]
+        # every table is looked up in full shape: on CPU the gradient of a row shared by the batch costs five lookups
+        if positions is None:
+            positions = self._count(ids)  # [b, l]
+        elif positions.ndim == 1:
+            positions = positions.unsqueeze(0).expand(ids.shape)  # [b, l]
+        segments = paddle.zeros_like(ids) if segment_ids is None else segment_ids  # [b, l]
+        summed = self.token(ids) + self.position(positions) + self.segment(segments)  # [b, l, h]
         if self.task is not None:
-            shared = shared + self.task.weight[self.config.task_type]  # [l, h] or [b, l, h]
-        if segment_ids is None:
-            shared = shared + self.segment.weight[0]  # [l, h] or [b, l, h]
-        summed = self.token(ids) + shared  # [b, l, h]
-        if segment_ids is not None:
-            summed = summed + self.segment(segment_ids)  # [b, l, h]
-        return _dropout(self.norm(summed), self.config.dropout, self.training)  # [b, l, h]
+            summed = summed + self.task(paddle.full_like(ids, self.config.task_type))  # [b, l, h]
+        return dropout(self.norm(summed), self.config.dropout, self.training)  # [b, l, h]
+
+    def _count(self, ids: paddle.Tensor) -> paddle.Tensor:
+        if self.config.position_start == "zero":
+            return paddle.arange(ids.shape[1]).unsqueeze(0).expand(ids.shape)  # [b, l]
+        real = (ids != self.config.pad_id).astype("int64")  # [b, l]
+        return paddle.cumsum(real, axis=1) * real + self.config.pad_id  # [b, l]
 
 
 class Block(nn.Layer):
@@ -131,16 +136,16 @@ class Block(nn.Layer):
             hidden_size=config.hidden_size, num_heads=config.num_heads, dropout=config.attention_dropout, weight_attr=weight_attr
         )
         self.attention_norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.expand = nn.Linear(config.hidden_size, config.intermediate_size, weight_attr=weight_attr)
-        self.contract = nn.Linear(config.intermediate_size, config.hidden_size, weight_attr=weight_attr)
+        self.expand = Linear(config.hidden_size, config.intermediate_size, weight_attr=weight_attr)
+        self.contract = Linear(config.intermediate_size, config.hidden_size, weight_attr=weight_attr)
         self.output_norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, hidden: paddle.Tensor, mask: Mask | None) -> tuple[paddle.Tensor, paddle.Tensor]:
         """The block's output [b, l, h], and the sum [b, l, h] that its last normalisation took."""
-        attended = _dropout(self.attention(hidden, mask), self.dropout, self.training)  # [b, l, h]
+        attended = dropout(self.attention(hidden, mask), self.dropout, self.training)  # [b, l, h]
         hidden = self.attention_norm(hidden + attended)  # [b, l, h]
         inner = self.activation(self.expand(hidden))  # [b, l, intermediate]
-        pre_norm = hidden + _dropout(self.contract(inner), self.dropout, self.training)  # [b, l, h]
+        pre_norm = hidden + dropout(self.contract(inner), self.dropout, self.training)  # [b, l, h]
         return self.output_norm(pre_norm), pre_norm  # [b, l, h], [b, l, h]
 
 
@@ -153,7 +158,7 @@ class Backbone(nn.Layer):
         weight_attr = paddle.ParamAttr(initializer=nn.initializer.TruncatedNormal(0.0, config.initializer_range))
         self.embeddings = Embeddings(config, weight_attr)
         self.blocks = nn.LayerList([Block(config, weight_attr) for _ in range(config.num_layers)])
-        self.pooler = nn.Linear(config.hidden_size, config.hidden_size, weight_attr=weight_attr) if config.has_pooler else None
+        self.pooler = Linear(config.hidden_size, config.hidden_size, weight_attr=weight_attr) if config.has_pooler else None
 
     def forward(
         self,
@@ -189,8 +194,3 @@ class Backbone(nn.Layer):
                 layers.append(hidden)
         pooled = None if self.pooler is None else F.tanh(self.pooler(hidden[:, 0]))  # [b, h]
         return BackboneOutput(hidden, pre_norm, layers, pooled)
-
-
-def _dropout(x: paddle.Tensor, rate: float, training: bool) -> paddle.Tensor:
-    """[..., h] to [..., h]. Not called for nothing: on CPU one pass costs as much as a matrix product."""
-    return F.dropout(x, rate) if training and rate else x  # [..., h]

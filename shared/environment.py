@@ -14,10 +14,13 @@ Every setting gives way to one that the user made in the environment.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
 import os
 import platform
 import sys
+import warnings
 import zlib  # noqa: F401  (must come before paddle; see above)
 from dataclasses import asdict, dataclass
 
@@ -93,3 +96,17 @@ def prepare(threads: int | None = None) -> Environment:
         malloc_tuned=_tune_malloc(),
         paddle_was_imported="paddle" in sys.modules,
     )
+
+
+_KNOWN_NOISE = ("OMP_NUM_THREADS", "ccache")
+
+
+def import_paddle() -> None:
+    """Imports paddle without its advice about settings that :func:`prepare` made on purpose; anything else it says is passed on."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*ccache.*")
+        import paddle  # noqa: F401
+    for line in said.getvalue().splitlines():
+        if not any(noise in line for noise in _KNOWN_NOISE):
+            print(line, file=sys.stderr)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import pickle
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +19,14 @@ import numpy as np
 from .backbone import Backbone, BackboneConfig
 from .errors import InputError, input_error
 from .files import write_json
+from .tensors import assign, layout_of
 
 ENCODER_FILE = "encoder.json"
 VOCABULARY_FILE = "vocab.txt"
 RUN_WEIGHTS_FILE = "weights.safetensors"
-RUN_PREFIX = "backbone."
 _SAFE_FILE, _PICKLE_FILE = "model.safetensors", "model_state.pdparams"
+_ZERO_PADDING_FAMILIES = ("ernie", "roberta")
+"""PaddleNLP's models of these families embed the padding token as zeros, whatever its row holds."""
 _log = logging.getLogger(__name__)
 
 
@@ -79,7 +80,7 @@ def load_backbone(
     config = found.config
     if num_layers is not None:
         if not 1 <= num_layers <= config.num_layers:
-            raise ValueError(f"num_layers {num_layers} cannot be kept of {config.num_layers} layers of {source}: ask for 1 to {config.num_layers}")
+            raise ValueError(f"num_layers is {num_layers}, but {source} has {config.num_layers} layers: ask for 1 to {config.num_layers}")
         config = replace(config, num_layers=num_layers)
     if dropout is not None:
         config = replace(config, dropout=dropout)
@@ -96,9 +97,16 @@ def load_backbone(
     if len(found.tokens) < config.vocab_size:
         _log.info("%s: %d of %d embedding rows have no token", source, config.vocab_size - len(found.tokens), config.vocab_size)
     backbone = Backbone(config)
-    ignored = _assign(backbone, found)
+    ignored = assign(
+        backbone,
+        found.tensors,
+        layout=found.layout,
+        layers_in_source=found.config.num_layers,
+        file=found.weights_file,
+        zero_padding_row=found.padding_row_is_zero,
+    )
     if ignored:
-        _log.info("%s: %d tensors have no place in the encoder: %s", source, len(ignored), ", ".join(ignored))
+        _log.info("%s: %d tensors have no place in the encoder (Pretrained.ignored names them)", source, len(ignored))
     return Pretrained(backbone, found.tokens, found.lower_case, str(source), ignored)
 
 
@@ -149,13 +157,12 @@ def _read_folder(folder: Path) -> _Found:
             file=folder,
         )
     raw = _flat(_read_json(config_file))
-    layout = "huggingface" if any(".attention.self." in name for name in tensors) else "paddlenlp"
-    config, zero_row = _config_of(raw, config_file)
+    layout = layout_of(tensors)
+    config = _config_of(raw, layout, config_file)
     tokenizer_file = folder / "tokenizer_config.json"
     lower_case = _read_json(tokenizer_file).get("do_lower_case", True) if tokenizer_file.is_file() else True
     vocabulary = folder / VOCABULARY_FILE
-    # Hugging Face's embedding returns its padding row, PaddleNLP's ERNIE and RoBERTa return zeros there
-    zero_row = zero_row and layout == "paddlenlp"
+    zero_row = layout == "paddlenlp" and _family(raw) in _ZERO_PADDING_FAMILIES
     return _Found(config, tensors, layout, _read_vocabulary(vocabulary), bool(lower_case), str(weights_file), str(vocabulary), zero_row)
 
 
@@ -197,17 +204,17 @@ def _read_zoo(name: str) -> _Found:
     except Exception as error:  # the zoo fails in as many ways as there are networks
         raise input_error(
             "LIC-W005",
-            found=f"PaddleNLP could not load {name!r} ({type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''})",
+            found=f"PaddleNLP could not load {name!r} ({type(error).__name__}: {' '.join(str(error).split())[:200]})",
             expected="a folder on this machine or a name of PaddleNLP's zoo that can be downloaded",
             remedy=remedy,
         ) from error
     raw = {**model.config.to_dict(), "architectures": [type(model).__name__]}
-    config, zero_row = _config_of(raw, name)
+    config = _config_of(raw, "paddlenlp", name)
     tensors = {key: value.numpy() for key, value in model.state_dict().items()}
     index = tokenizer.vocab.idx_to_token
     tokens = [index[place] for place in range(len(index))]
     lower_case = bool(getattr(tokenizer, "do_lower_case", True))
-    return _Found(config, tensors, "paddlenlp", tokens, lower_case, name, name, zero_row)
+    return _Found(config, tensors, "paddlenlp", tokens, lower_case, name, name, _family(raw) in _ZERO_PADDING_FAMILIES)
 
 
 # -- files ---------------------------------------------------------------------------------------------------------------
@@ -221,7 +228,9 @@ def _read_json(file: Path) -> dict[str, Any]:
             "LIC-W007", found=error.msg, expected="JSON", remedy="Copy the file again from its source.", file=file, line=error.lineno
         ) from error
     except UnicodeDecodeError as error:
-        raise input_error("LIC-W007", found=str(error), expected="UTF-8", remedy="Copy the file again from its source.", file=file) from error
+        raise input_error(
+            "LIC-W007", found=str(error), expected="UTF-8", remedy="Copy the file again from its source.", file=file
+        ) from error
     if not isinstance(value, dict):
         raise _bad_config(file, f"a JSON {type(value).__name__}")
     return value
@@ -239,7 +248,9 @@ def _read_vocabulary(file: Path) -> list[str]:
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise input_error("LIC-W008", found=str(error), expected="UTF-8", remedy="Copy vocab.txt again from its source.", file=file) from error
+        raise input_error(
+            "LIC-W008", found=str(error), expected="UTF-8", remedy="Copy vocab.txt again from its source.", file=file
+        ) from error
     # not splitlines(): vocabularies hold other line separators as tokens
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     return lines[:-1] if lines[-1] == "" else lines
@@ -342,35 +353,33 @@ def _flat(raw: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _config_of(raw: Mapping[str, Any], file: Any) -> tuple[BackboneConfig, bool]:
-    """The configuration, and whether the source's padding token embeds to zeros."""
+def _config_of(raw: Mapping[str, Any], layout: str, file: Any) -> BackboneConfig:
     family = _family(raw)
     if family is None:
-        raise _bad_config(file, f"model_type {raw.get('model_type')!r}, architectures {raw.get('architectures') or raw.get('init_class')!r}")
+        raise _bad_config(file, f"model_type {raw.get('model_type')!r}, class {raw.get('architectures') or raw.get('init_class')!r}")
     if raw.get("position_embedding_type", "absolute") != "absolute":
         raise _bad_config(file, f"position_embedding_type {raw['position_embedding_type']!r}")
+    has_tasks = family == "ernie" and bool(raw.get("use_task_id"))
+    # PaddleNLP's ErnieModel has its epsilon built in, whatever the file says
+    built_in_eps = family == "ernie" and layout == "paddlenlp"
     try:
-        return (
-            BackboneConfig(
-                vocab_size=raw["vocab_size"],
-                hidden_size=raw.get("hidden_size", 768),
-                num_layers=raw.get("num_hidden_layers", 12),
-                num_heads=raw.get("num_attention_heads", 12),
-                intermediate_size=raw.get("intermediate_size", 3072),
-                activation=raw.get("hidden_act", "gelu"),
-                max_positions=raw.get("max_position_embeddings", 512),
-                num_segments=raw.get("type_vocab_size", 2 if family == "huggingface" else 16),
-                num_task_types=raw.get("task_type_vocab_size", 3) if family == "ernie" and raw.get("use_task_id") else 0,
-                # PaddleNLP's ErnieModel has its epsilon built in, whatever the file says
-                layer_norm_eps=1e-12 if family == "ernie" else raw.get("layer_norm_eps", 1e-12),
-                dropout=raw.get("hidden_dropout_prob", 0.1),
-                attention_dropout=raw.get("attention_probs_dropout_prob", 0.1),
-                initializer_range=raw.get("initializer_range", 0.02),
-                pad_id=raw.get("pad_token_id") or 0,
-                task_type=raw.get("task_id", 0) if family == "ernie" and raw.get("use_task_id") else 0,
-                position_start="after_padding" if family == "roberta" else "zero",
-            ),
-            family in ("ernie", "roberta"),
+        return BackboneConfig(
+            vocab_size=raw["vocab_size"],
+            hidden_size=raw.get("hidden_size", 768),
+            num_layers=raw.get("num_hidden_layers", 12),
+            num_heads=raw.get("num_attention_heads", 12),
+            intermediate_size=raw.get("intermediate_size", 3072),
+            activation=raw.get("hidden_act", "gelu"),
+            max_positions=raw.get("max_position_embeddings", 512),
+            num_segments=raw.get("type_vocab_size", 2 if layout == "huggingface" else 16),
+            num_task_types=raw.get("task_type_vocab_size", 3) if has_tasks else 0,
+            layer_norm_eps=1e-12 if built_in_eps else raw.get("layer_norm_eps", 1e-12),
+            dropout=raw.get("hidden_dropout_prob", 0.1),
+            attention_dropout=raw.get("attention_probs_dropout_prob", 0.1),
+            initializer_range=raw.get("initializer_range", 0.02),
+            pad_id=raw.get("pad_token_id") or 0,
+            task_type=raw.get("task_id", 0) if has_tasks else 0,
+            position_start="after_padding" if family == "roberta" else "zero",
         )
     except KeyError as error:
         raise _bad_config(file, f"no key {error}") from error
@@ -379,115 +388,10 @@ def _config_of(raw: Mapping[str, Any], file: Any) -> tuple[BackboneConfig, bool]
 
 
 def _family(raw: Mapping[str, Any]) -> str | None:
+    """``bert``, ``ernie`` or ``roberta``, from the type, the class names (new folders) or the class (old PaddleNLP folders)."""
     named = [str(raw.get("model_type") or "")] + [str(name) for name in raw.get("architectures") or ()] + [str(raw.get("init_class") or "")]
     for name in named:
         for family in ("bert", "ernie", "roberta"):
-            if name == family or re.match(rf"{family}(Model|For[A-Z])", name, re.IGNORECASE):
+            if name == family or name.lower().startswith((f"{family}model", f"{family}for")):
                 return family
     return None
-
-
-# -- tensors -------------------------------------------------------------------------------------------------------------
-
-_EMBEDDINGS = {
-    "word_embeddings.weight": "token.weight",
-    "position_embeddings.weight": "position.weight",
-    "token_type_embeddings.weight": "segment.weight",
-    "task_type_embeddings.weight": "task.weight",
-    "LayerNorm.weight": "norm.weight",
-    "LayerNorm.bias": "norm.bias",
-    "LayerNorm.gamma": "norm.weight",
-    "LayerNorm.beta": "norm.bias",
-    "layer_norm.weight": "norm.weight",
-    "layer_norm.bias": "norm.bias",
-}
-_BLOCK = {
-    "huggingface": {
-        "attention.self.query": "attention.qkv#0",
-        "attention.self.key": "attention.qkv#1",
-        "attention.self.value": "attention.qkv#2",
-        "attention.output.dense": "attention.out",
-        "attention.output.LayerNorm": "attention_norm",
-        "intermediate.dense": "expand",
-        "output.dense": "contract",
-        "output.LayerNorm": "output_norm",
-    },
-    "paddlenlp": {
-        "self_attn.q_proj": "attention.qkv#0",
-        "self_attn.k_proj": "attention.qkv#1",
-        "self_attn.v_proj": "attention.qkv#2",
-        "self_attn.out_proj": "attention.out",
-        "norm1": "attention_norm",
-        "linear1": "expand",
-        "linear2": "contract",
-        "norm2": "output_norm",
-    },
-}
-_HEADS = ("pooler.", "cls.", "lm_head.", "classifier.", "qa_outputs.", "linear_start.", "linear_end.", "embeddings.position_ids")
-
-
-def _place(name: str, layout: str) -> str | None:
-    """Where a source tensor goes: ``blocks.0.attention.qkv.weight#1`` (the second third of its columns), '' for nowhere."""
-    if layout == "own":
-        return name[len(RUN_PREFIX) :] if name.startswith(RUN_PREFIX) else ""
-    name = re.sub(r"^(bert|ernie|roberta)\.", "", name)
-    if name.startswith(_HEADS):
-        return ""
-    if name.startswith("embeddings."):
-        inside = _EMBEDDINGS.get(name[len("embeddings.") :])
-        return inside and f"embeddings.{inside}"
-    match = re.fullmatch(r"encoder\.layers?\.(\d+)\.(.+)\.(weight|bias|gamma|beta)", name)
-    if match is None or match[2] not in _BLOCK[layout]:
-        return None
-    target, _, third = _BLOCK[layout][match[2]].partition("#")
-    kind = {"gamma": "weight", "beta": "bias"}.get(match[3], match[3])
-    return f"blocks.{match[1]}.{target}.{kind}" + (f"#{third}" if third else "")
-
-
-def _assign(backbone: Backbone, found: _Found) -> tuple[str, ...]:
-    """Puts every tensor into its parameter; names those that have none. Raises InputError listing all that do not fit."""
-    parameters = dict(backbone.named_parameters())
-    wanted = {
-        f"{name}#{third}" if third is not None else name: [parameter.shape[0], parameter.shape[1] // 3][: parameter.ndim]
-        if third is not None and parameter.ndim == 2
-        else [parameter.shape[0] // 3]
-        if third is not None
-        else list(parameter.shape)
-        for name, parameter in parameters.items()
-        for third in ((0, 1, 2) if ".qkv." in name and found.layout != "own" else (None,))
-    }
-    layers = backbone.config.num_layers
-    values: dict[str, np.ndarray] = {}
-    ignored: list[str] = []
-    wrong: list[str] = []
-    for name, tensor in found.tensors.items():
-        place = _place(name, found.layout)
-        above = re.match(r"blocks\.(\d+)\.", place or "")
-        if place == "" or (above and int(above[1]) >= layers and int(above[1]) < found.config.num_layers):
-            ignored.append(name)
-        elif place not in wanted:
-            wrong.append(f"unexpected {name} {list(tensor.shape)}")
-        elif tensor.dtype.kind != "f":
-            wrong.append(f"{name} holds {tensor.dtype}, not float16 or float32")
-        else:
-            linear = tensor.ndim == 2 and place.startswith("blocks.")
-            value = tensor.T if found.layout == "huggingface" and linear else tensor  # [in, out]
-            if list(value.shape) != wanted[place]:
-                wrong.append(f"{name} is {list(tensor.shape)}, the configuration asks for {wanted[place]}")
-            values[place] = value
-    wrong += [f"missing {place}" for place in wanted if place not in values]
-    if wrong:
-        raise input_error(
-            "LIC-W012",
-            found="; ".join(wrong),
-            expected="exactly the tensors of the encoder that the configuration describes",
-            remedy="Give weights and configuration of the same model.",
-            file=found.weights_file,
-        )
-    for name, parameter in parameters.items():
-        parts = [values[f"{name}#{third}"] for third in (0, 1, 2)] if f"{name}#0" in values else [values[name]]
-        value = np.concatenate([part.astype("float32") for part in parts], axis=-1)  # the parameter's own shape
-        if name == "embeddings.token.weight" and found.padding_row_is_zero:
-            value[backbone.config.pad_id] = 0.0
-        parameter.set_value(value)
-    return tuple(ignored)

@@ -8,6 +8,8 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from ..dropout import dropout
+from ..linear import Linear
 from ..masks import Mask
 
 
@@ -24,8 +26,8 @@ class MultiHeadAttention(nn.Layer):
             raise ValueError(f"hidden_size {hidden_size} is not a multiple of num_heads {num_heads}: choose heads that divide it")
         self.num_heads, self.head_size, self.dropout = num_heads, hidden_size // num_heads, dropout
         self.scale = 1.0 / math.sqrt(self.head_size)
-        self.qkv = nn.Linear(hidden_size, 3 * hidden_size, weight_attr=weight_attr)
-        self.out = nn.Linear(hidden_size, hidden_size, weight_attr=weight_attr)
+        self.qkv = Linear(hidden_size, 3 * hidden_size, weight_attr=weight_attr)
+        self.out = Linear(hidden_size, hidden_size, weight_attr=weight_attr)
 
     def forward(self, hidden: paddle.Tensor, mask: Mask | None = None) -> paddle.Tensor:
         batch, length, size = hidden.shape
@@ -36,9 +38,8 @@ class MultiHeadAttention(nn.Layer):
             # a barred score plus a negative one overflows half precision, and a row of infinities gives NaN
             scores = scores.astype("float32")  # [b, n, l, l]
         if mask is not None:
-            scores = scores + mask.additive(scores.dtype)  # [b, n, l, l]
+            scores = scores + mask.additive(scores.dtype, shape=scores.shape)  # [b, n, l, l]
         weights = F.softmax(scores, axis=-1).astype(value.dtype)  # [b, n, l, l]
-        if self.dropout and self.training:
-            weights = F.dropout(weights, self.dropout)  # [b, n, l, l]
+        weights = dropout(weights, self.dropout, self.training)  # [b, n, l, l]
         mixed = paddle.matmul(weights, value).transpose([0, 2, 1, 3]).reshape([batch, length, size])  # [b, l, h]
         return self.out(mixed)  # [b, l, h]

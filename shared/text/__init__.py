@@ -1,6 +1,6 @@
 """Text with exact character offsets: vocabulary, tokenizer, spans. Needs numpy only."""
 
-from .spans import spans_to_tokens, span_to_tokens, token_span
+from .spans import span_to_tokens, spans_to_tokens, token_span
 from .tokenizer import Encoding, Tokenizer
 from .vocabulary import Vocabulary
 

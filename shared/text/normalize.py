@@ -28,8 +28,8 @@ class NormalRun(NamedTuple):
     """A run of ``WORD``, ``MARK`` and ``CONTROL`` characters, normalised: one word, or nothing.
 
     ``text`` has n characters; character k came from ``run[starts[k]:ends[k]]`` (both non-decreasing; several characters of one
-    original share its span). A stripped mark belongs to the character before it. Marks before the first character
-    stand in ``run[lead_start:lead_end]`` (both 0 if there are none) and belong to whatever precedes the run, or else to the first character.
+    original share its span). A stripped mark belongs to the character before it. Marks before the first character stand in
+    ``run[lead_start:lead_end]`` (both 0 if there are none) and belong to whatever precedes the run, or else to the first character.
     """
 
     text: str

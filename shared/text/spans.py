@@ -37,9 +37,10 @@ def token_span(encoding: Encoding, first: int, last: int) -> tuple[int, int]:
 
 
 def spans_to_tokens(encoding: Encoding, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """:func:`span_to_tokens` for m spans at once: ``first``, ``last`` (int64 ``[m]``, both -1 where no token touches) and ``exact`` (bool ``[m]``).
+    """:func:`span_to_tokens` for m spans at once: ``first`` and ``last`` (int64 ``[m]``), ``exact`` (bool ``[m]``).
 
-    ``exact`` says whether the token range maps back to exactly the span. Raises ValueError as :func:`span_to_tokens` does.
+    Where no token touches, both are -1. ``exact`` says whether the token range maps back to exactly the span.
+    Raises ValueError as :func:`span_to_tokens` does.
     """
     starts, ends = np.asarray(starts, dtype=np.int64), np.asarray(ends, dtype=np.int64)  # [m]
     wrong = np.flatnonzero((starts < 0) | (starts > ends))  # [wrong]

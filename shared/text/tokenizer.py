@@ -1,8 +1,8 @@
 """WordPiece tokens with the exact characters they came from.
 
-Tokens equal those of BERT's reference tokenizer (cleaning, ideographs apart, NFD and accent stripping with lower-casing, cut at punctuation,
-greedy longest match, words over 100 characters to ``[UNK]``) for any text. Special tokens are never added, and never read from the
-text either: a text that says "[SEP]" gives ``[``, the word, ``]``.
+Tokens equal those of BERT's reference tokenizer (cleaning, ideographs apart, NFD and accent stripping with lower-casing, cut at
+punctuation, greedy longest match, words over 100 characters to ``[UNK]``) for any text. Special tokens are never added, and
+never read from the text either: a text that says "[SEP]" gives ``[``, the word, ``]``.
 
 How it is fast: most characters of Chinese text are a token by themselves. One table from code point to id settles
 them all at once; only the runs between them (numbers, Latin words) take the slow way, behind a cache.

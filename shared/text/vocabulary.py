@@ -30,7 +30,9 @@ class Vocabulary:
         self._ids = {token: index for index, token in enumerate(self._tokens)}
         missing = [token for token in _REQUIRED if token not in self._ids]
         if missing:
-            raise ValueError(f"a vocabulary of {len(self._tokens)} tokens has no {', '.join(missing)}; add {'it' if len(missing) == 1 else 'them'}")
+            raise ValueError(
+                f"a vocabulary of {len(self._tokens)} tokens has no {', '.join(missing)}; add {'it' if len(missing) == 1 else 'them'}"
+            )
         if len(self._ids) < len(self._tokens):
             twice = next(token for token, count in collections.Counter(self._tokens).items() if count > 1)
             places = [index for index, token in enumerate(self._tokens) if token == twice]
@@ -175,19 +177,27 @@ def _parse(data: bytes, path: str) -> tuple[list[str], list[Problem]]:
         try:
             token = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            problem("LIC-V004", number, f"bytes {line[:20]!r} ({error.reason})", "UTF-8 text", "Fetch the file again or convert it to UTF-8.")
+            problem(
+                "LIC-V004", number, f"bytes {line[:20]!r} ({error.reason})", "UTF-8 text", "Fetch the file again or convert it to UTF-8."
+            )
             continue
         if not token:
-            problem("LIC-V005", number, "an empty line", "one token", "Fetch the file again; removing the line would shift every id behind it.")
+            problem(
+                "LIC-V005", number, "an empty line", "one token", "Fetch the file again; removing the line would shift every id behind it."
+            )
         elif token in seen:
             expected = "every token once"
-            problem("LIC-V006", number, f"{token!r}, which is also line {seen[token]}", expected, "Fetch the file again: a token has one id.")
+            problem(
+                "LIC-V006", number, f"{token!r}, which is also line {seen[token]}", expected, "Fetch the file again: a token has one id."
+            )
         else:
             seen[token] = number
         tokens.append(token)
     for token in _REQUIRED:
         if token not in seen:
-            problem("LIC-V007", None, f"{len(tokens)} tokens without {token}", f"a line {token}", "Give the vocab.txt of a BERT-family model.")
+            problem(
+                "LIC-V007", None, f"{len(tokens)} tokens without {token}", f"a line {token}", "Give the vocab.txt of a BERT-family model."
+            )
     return tokens, problems
 
 
