@@ -49,8 +49,8 @@ def text(
     words = Vocabulary.from_file(vocabulary)
     texts = read_texts(Path(source))
     sample = _first(texts, slow_characters)
+    machine = prepare()  # before paddlenlp brings paddle in
     with _one_core():
-        machine = prepare(threads=1)
         ours = Tokenizer(words, lower_case=lower_case)
         candidates = _ours(words, lower_case, texts)
         notes: list[dict[str, Any]] = []

@@ -154,7 +154,7 @@ def _show(report: dict[str, Any]) -> None:
     if len(report["problems"]) > SHOWN:
         say(f"… and {len(report['problems']) - SHOWN} more problems; --json lists all.")
     skipped = sum(entry.get("skipped", 0) for entry in files.values())
-    verdict = "sound" if report["ok"] else f"{len(report['problems'])} problems, {skipped} records unusable"
+    verdict = "sound" if report["ok"] else f"problems: {len(report['problems'])}, unusable records: {skipped}"
     say(f"{report['path']}: {verdict}")
 
 

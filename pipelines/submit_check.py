@@ -57,7 +57,7 @@ def command(
         for what, given in (("ids and texts", report["against"]), ("names of types and roles", report["schema"])):
             if given is None:
                 say(f"note: {what} were not compared; give --{'against' if what.startswith('ids') else 'schema'}.")
-        verdict = "accepted" if report["ok"] else f"{len(report['problems'])} problems"
+        verdict = "accepted" if report["ok"] else f"{len(report['problems'])} problem{'s' * (len(report['problems']) != 1)}"
         print(f"{path}: {verdict}")
     if not report["ok"]:
         raise typer.Exit(2)

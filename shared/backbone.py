@@ -55,6 +55,8 @@ class BackboneConfig:
         for name in ("dropout", "attention_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must lie in [0, 1), found {getattr(self, name)}: give e.g. 0.1")
+        if not 0.0 < self.layer_norm_eps <= 1e-3:
+            raise ValueError(f"layer_norm_eps must lie in (0, 0.001], which is what Paddle takes, found {self.layer_norm_eps}: give e.g. 1e-12")
         if self.num_task_types and not 0 <= self.task_type < self.num_task_types:
             raise ValueError(f"task_type {self.task_type} is not one of the {self.num_task_types} task types: count from 0")
         if self.position_start not in ("zero", "after_padding"):

@@ -58,5 +58,8 @@ def write_json(path: str | Path, value: Any) -> None:
 
 def digest(path: str | Path, algorithm: str = "sha256") -> str:
     """Hexadecimal checksum of a file's bytes."""
+    state = hashlib.new(algorithm)
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
+        while block := file.read(1 << 20):
+            state.update(block)
+    return state.hexdigest()

@@ -112,7 +112,8 @@ class ConditionalLayerNorm(nn.Layer):
         which then holds at every position of example b. Returns [..., size]. Raises ValueError for other shapes."""
         if x.shape[-1] != self.size or condition.shape[-1] != self.condition_size:
             raise ValueError(
-                f"expected x [..., {self.size}] and condition [..., {self.condition_size}], found {list(x.shape)} and {list(condition.shape)}: "
+                f"expected x [..., {self.size}] and condition [..., {self.condition_size}], "
+                f"found {list(x.shape)} and {list(condition.shape)}: "
                 "give the sizes that the layer was made with"
             )
         if condition.ndim == 2 and x.ndim > 2:

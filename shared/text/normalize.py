@@ -79,7 +79,7 @@ def _lower(character: str) -> str:
 
 def normalize_character(character: str, *, lower_case: bool = True) -> str:
     """What one original character becomes: '' for control characters and stripped marks, ' ' for blanks, else 1 or more characters."""
-    kind = character_kinds(lower_case=lower_case)[ord(character)]
+    kind = kind_bytes(lower_case=lower_case)[ord(character)]
     if kind == CONTROL:
         return ""
     if kind == SPACE:
@@ -111,6 +111,12 @@ def character_kinds(*, lower_case: bool = True) -> np.ndarray:
     return kinds
 
 
+@functools.lru_cache(maxsize=2)
+def kind_bytes(*, lower_case: bool = True) -> bytes:
+    """:func:`character_kinds` for looking up one character at a time, which numpy does slowly."""
+    return character_kinds(lower_case=lower_case).tobytes()
+
+
 def _canonical_order(parts: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
     """Sorts every stretch of non-starters by combining class.
 
@@ -138,7 +144,10 @@ def _canonical_order(parts: list[tuple[str, int, int]]) -> list[tuple[str, int, 
 
 def normalize_run(run: str, *, lower_case: bool = True) -> NormalRun:
     """Normalises a run of ``WORD``, ``MARK`` and ``CONTROL`` characters. Only such runs: the caller has cut at everything else."""
-    kinds = character_kinds(lower_case=lower_case)
+    if run.isascii() and run.isalnum():
+        length = len(run)
+        return NormalRun(run.lower() if lower_case else run, list(range(length)), list(range(1, length + 1)), 0, 0)
+    kinds = kind_bytes(lower_case=lower_case)
     kept = [(character, index) for index, character in enumerate(run) if kinds[ord(character)] != CONTROL]
     if not lower_case:
         starts = [index for _, index in kept]

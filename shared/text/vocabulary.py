@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import InputError, Problem, input_error
 from ..files import atomic_write
-from .normalize import ISOLATED, SPACE, character_kinds, normalize_character, normalize_run
+from .normalize import ISOLATED, SPACE, kind_bytes, normalize_character, normalize_run
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 CONTINUATION = "##"
@@ -203,7 +203,7 @@ def _parse(data: bytes, path: str) -> tuple[list[str], list[Problem]]:
 
 def _count_words(texts: Iterable[str], *, lower_case: bool) -> tuple[collections.Counter, collections.Counter]:
     """How often every character that stands alone, and every word, occurs in the normalised texts."""
-    kinds = character_kinds(lower_case=lower_case)
+    kinds = kind_bytes(lower_case=lower_case)
     runs: collections.Counter[str] = collections.Counter()
     alone: collections.Counter[str] = collections.Counter()
     for text in texts:

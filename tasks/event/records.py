@@ -76,7 +76,8 @@ def read_records(path: str | Path, schema: EventSchema | None, *, labelled: bool
         event_list = None if labelled is False else fields.take("event_list", list, optional=labelled is None)
         events = None
         if event_list is not None:
-            events = tuple(_event(event, position, text or "", schema, fields) for position, event in enumerate(event_list, 1))
+            usable = text if text and text.strip() else ""
+            events = tuple(_event(event, position, usable, schema, fields) for position, event in enumerate(event_list, 1))
         if len(result.problems) == before:
             result.records.append(EventRecord(identity, text, events, number))
         else:

@@ -112,12 +112,16 @@ def test_properties(gold, predicted, chosen):
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=4), st.lists(st.text("abc", min_size=1, max_size=4), max_size=4))
+@given(
+    st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=4), st.lists(st.text("abc", min_size=1, max_size=4), max_size=4)
+)
 def test_pairing_equals_trying_all(gold, predicted):
     gold, predicted = sorted(set(gold)), sorted(set(predicted))
     report = score({"1": [("甲", "主", text) for text in gold]}, {"1": [("甲", "主", text) for text in predicted]}, credit="f1")
     short, long = sorted((gold, predicted), key=len)
-    best = max(sum(match_characters(a, b)[0] for a, b in zip(short, order, strict=True)) for order in itertools.permutations(long, len(short)))
+    best = max(
+        sum(match_characters(a, b)[0] for a, b in zip(short, order, strict=True)) for order in itertools.permutations(long, len(short))
+    )
     assert report["recall"] == pytest.approx(best / len(gold))
 
 

@@ -65,7 +65,12 @@ def test_equal_rows_give_equal_bytes(tmp_path):
 
 @pytest.mark.parametrize(
     ("rows", "told"),
-    [([("a", []), ("a", [])], "given twice"), ([("", [])], "the id is ''"), ([("a", [("甲", [("乙", "")])])], "argument is ''"), ([(1, [])], "id is 1")],
+    [
+        ([("a", []), ("a", [])], "given twice"),
+        ([("", [])], "the id is ''"),
+        ([("a", [("甲", [("乙", "")])])], "argument is ''"),
+        ([(1, [])], "id is 1"),
+    ],
 )
 def test_wrong_rows_write_nothing(tmp_path, rows, told):
     with pytest.raises(ValueError, match=told):
@@ -146,7 +151,9 @@ def test_the_text_s_own_spelling_is_told(tmp_path, against):
 
 
 def test_reading_refuses_what_is_in_doubt_only(tmp_path):
-    assert read_submission(pack(tmp_path / "f.zip", line(argument=" x") + "\n\n", name="pred.json")) == [("a", [("人生-结婚", [("结婚双方", " x")])])]
+    assert read_submission(pack(tmp_path / "f.zip", line(argument=" x") + "\n\n", name="pred.json")) == [
+        ("a", [("人生-结婚", [("结婚双方", " x")])])
+    ]
     with pytest.raises(InputError, match="LIC-D016"):
         read_submission(pack(tmp_path / "f.zip", line() + "\n" + line() + "\n"))
 

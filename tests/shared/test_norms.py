@@ -1,0 +1,121 @@
+import numpy as np
+import paddle
+import pytest
+
+from shared.norms import ConditionalLayerNorm, LayerNorm
+
+
+def expected_norm(x: np.ndarray, eps: float) -> np.ndarray:
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + eps)
+
+
+@pytest.mark.parametrize("primitives", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_check_values(primitives, training):
+    norm = LayerNorm(4, primitives=primitives)
+    norm.train() if training else norm.eval()
+    x = paddle.to_tensor([[1.0, 2.0, 3.0, 4.0]], stop_gradient=False)  # [1, 4]
+    np.testing.assert_allclose(norm(x).numpy(), [[-1.3416407865, -0.4472135955, 0.4472135955, 1.3416407865]], atol=1e-6)
+
+
+def gradients(norm: LayerNorm, x: np.ndarray, upper: np.ndarray):
+    given = paddle.to_tensor(x, stop_gradient=False)  # [2, 3, 8]
+    out = norm(given)  # [2, 3, 8]
+    paddle.autograd.backward([out], [paddle.to_tensor(upper)])
+    found = [out, given.grad, norm.weight.grad, norm.bias.grad]
+    norm.clear_gradients()
+    return [tensor.numpy() for tensor in found]
+
+
+@pytest.mark.parametrize("eps", [1e-12, 1e-3])
+def test_the_fast_gradient_equals_paddles_and_that_of_the_primitives(eps):
+    rng = np.random.default_rng(3)
+    x, upper = (0.1 * rng.normal(size=(2, 3, 8)).astype("float32") for _ in range(2))
+    norm = LayerNorm(8, eps=eps)
+    norm.weight.set_value(rng.normal(size=8).astype("float32"))
+    norm.bias.set_value(rng.normal(size=8).astype("float32"))
+    norm.train()
+    fast = gradients(norm, x, upper)
+    norm.eval()
+    plain = gradients(norm, x, upper)
+    norm.primitives = True
+    primitive = gradients(norm, x, upper)
+    for one, two, three in zip(fast, plain, primitive, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
+        np.testing.assert_allclose(one, three, atol=1e-5)
+
+
+def test_primitives_can_be_differentiated_twice():
+    norm = LayerNorm(4, primitives=True)
+    x = paddle.to_tensor([[1.0, 2.0, 4.0, 8.0]], stop_gradient=False)  # [1, 4]
+    (first,) = paddle.grad((norm(x) ** 3).sum(), x, create_graph=True)  # [1, 4]
+    (second,) = paddle.grad((first * first).sum(), x)  # [1, 4]
+
+    def penalty(values):
+        point = paddle.to_tensor(values.astype("float32"), stop_gradient=False)  # [1, 4]
+        (slope,) = paddle.grad((norm(point) ** 3).sum(), point)  # [1, 4]
+        return float((slope * slope).sum())
+
+    centre, step = x.numpy().astype("float64"), 1e-2
+    for place in range(4):
+        shift = np.zeros((1, 4))
+        shift[0, place] = step
+        assert float(second[0, place]) == pytest.approx((penalty(centre + shift) - penalty(centre - shift)) / (2 * step), abs=2e-3)
+
+
+def test_frozen_parameters_still_pass_the_gradient_on():
+    norm = LayerNorm(4)
+    norm.weight.stop_gradient = True
+    x = paddle.to_tensor([[1.0, 2.0, 4.0, 8.0]], stop_gradient=False)  # [1, 4]
+    (norm(x) ** 3).sum().backward()
+    assert float(x.grad.abs().sum()) > 0
+    assert norm.weight.grad is None
+
+
+def test_wrong_width_is_named():
+    with pytest.raises(ValueError, match=r"last axis of 4, found \[2, 3\]"):
+        LayerNorm(4)(paddle.zeros([2, 3]))  # [2, 3]
+
+
+@pytest.mark.parametrize("primitives", [False, True])
+@pytest.mark.parametrize("hidden", [None, 5])
+def test_a_new_conditional_norm_ignores_its_condition(primitives, hidden):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 3, 6)).astype("float32")
+    condition = rng.normal(size=(2, 4)).astype("float32") * 100
+    norm = ConditionalLayerNorm(6, 4, primitives=primitives, condition_hidden=hidden)
+    found = norm(paddle.to_tensor(x), paddle.to_tensor(condition))  # [2, 3, 6]
+    np.testing.assert_allclose(found.numpy(), expected_norm(x, 1e-12), atol=1e-5)
+
+
+@pytest.mark.parametrize("primitives", [False, True])
+def test_conditions_shift_and_scale_as_the_formula_says(primitives):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(2, 3, 6)).astype("float32")
+    condition = rng.normal(size=(2, 4)).astype("float32")
+    gain, shift = rng.normal(size=(4, 6)).astype("float32"), rng.normal(size=(4, 6)).astype("float32")
+    norm = ConditionalLayerNorm(6, 4, primitives=primitives)
+    norm.bias_projection.weight.set_value(shift)
+    moved = norm(paddle.to_tensor(x), paddle.to_tensor(condition))  # [2, 3, 6]
+    np.testing.assert_allclose(moved.numpy(), expected_norm(x, 1e-12) + (condition @ shift)[:, None], atol=1e-5)
+    norm.weight_projection.weight.set_value(gain)
+    both = norm(paddle.to_tensor(x), paddle.to_tensor(condition))  # [2, 3, 6]
+    expected = expected_norm(x, 1e-12) * (1 + (condition @ gain)[:, None]) + (condition @ shift)[:, None]
+    np.testing.assert_allclose(both.numpy(), expected, atol=1e-4)
+    each = norm(paddle.to_tensor(x), paddle.to_tensor(np.repeat(condition[:, None], 3, axis=1)))  # [2, 3, 6]
+    np.testing.assert_allclose(each.numpy(), both.numpy(), atol=1e-6)
+
+
+def test_conditional_norm_trains_its_projections_and_has_no_other_bias():
+    norm = ConditionalLayerNorm(6, 4)
+    norm(paddle.randn([2, 3, 6]), paddle.randn([2, 4])).square().sum().backward()  # [2, 3, 6]
+    assert {name for name, _ in norm.named_parameters()} == {"weight", "bias", "weight_projection.weight", "bias_projection.weight"}
+    assert all(parameter.grad is not None for parameter in norm.parameters())
+
+
+def test_wrong_conditions_are_named():
+    norm = ConditionalLayerNorm(6, 4)
+    with pytest.raises(ValueError, match=r"\[2, 3, 6\] and \[2, 5\]"):
+        norm(paddle.zeros([2, 3, 6]), paddle.zeros([2, 5]))  # [2, 3, 6]
+    with pytest.raises(ValueError, match="condition has 1 axes, x has 3"):
+        norm(paddle.zeros([2, 3, 6]), paddle.zeros([4]))  # [2, 3, 6]
