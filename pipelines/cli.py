@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import data_check, data_import, data_roundtrip, doctor, evaluate, extract, predict, preprocess, score, submit_check, train
+from . import bench, data_check, data_import, data_roundtrip, doctor, evaluate, extract, predict, preprocess, score, submit_check, train
 
 app = typer.Typer(
     help="LIC2020 information extraction on PaddlePaddle: official files in, leaderboard zip out.",
@@ -29,6 +29,7 @@ app.add_typer(submit, name="submit")
 app.command("score")(score.command)
 app.command("extract")(extract.command)
 app.command("doctor")(doctor.command)
+app.add_typer(bench.app, name="bench")
 
 NEEDS_PADDLE = frozenset({"roundtrip", "preprocess", "train", "evaluate", "predict", "extract"})
 UsageFault = typer.BadParameter.__mro__[2]

@@ -56,7 +56,9 @@ class BackboneConfig:
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must lie in [0, 1), found {getattr(self, name)}: give e.g. 0.1")
         if not 0.0 < self.layer_norm_eps <= 1e-3:
-            raise ValueError(f"layer_norm_eps must lie in (0, 0.001], which is what Paddle takes, found {self.layer_norm_eps}: give e.g. 1e-12")
+            raise ValueError(
+                f"layer_norm_eps must lie in (0, 0.001], which is what Paddle takes, found {self.layer_norm_eps}: give e.g. 1e-12"
+            )
         if self.num_task_types and not 0 <= self.task_type < self.num_task_types:
             raise ValueError(f"task_type {self.task_type} is not one of the {self.num_task_types} task types: count from 0")
         if self.position_start not in ("zero", "after_padding"):
@@ -122,7 +124,7 @@ class Embeddings(nn.Layer):
 
     def _count(self, ids: paddle.Tensor) -> paddle.Tensor:
         if self.config.position_start == "zero":
-            return paddle.arange(ids.shape[1]).unsqueeze(0).expand(ids.shape)  # [b, l]
+            return paddle.cumsum(paddle.ones_like(ids), axis=1) - 1  # [b, l]
         real = (ids != self.config.pad_id).astype("int64")  # [b, l]
         return paddle.cumsum(real, axis=1) * real + self.config.pad_id  # [b, l]
 
@@ -177,16 +179,10 @@ class Backbone(nn.Layer):
         compose it with :func:`padding_mask` where rows are padded.
         Raises ValueError for ids longer than the positions the encoder has.
         """
-        config = self.config
-        if ids.ndim != 2:
-            raise ValueError(f"ids must be [b, l], found shape {list(ids.shape)}: use unsqueeze(0) for one text")
-        if positions is None and ids.shape[1] > config.max_length:
-            raise ValueError(
-                f"{ids.shape[1]} tokens do not fit the {config.max_length} positions of this encoder: "
-                f"cut the text into windows of at most {config.max_length} tokens"
-            )
+        if paddle.in_dynamic_mode():  # a recorded graph has no lengths yet
+            self._check_length(ids, positions)
         if mask is None:
-            mask = padding_mask(ids != config.pad_id)
+            mask = padding_mask(ids != self.config.pad_id)
         hidden = self.embeddings(ids, segment_ids, positions)  # [b, l, h]
         layers: list[paddle.Tensor] | None = [] if all_layers else None
         pre_norm = hidden  # [b, l, h]
@@ -196,3 +192,13 @@ class Backbone(nn.Layer):
                 layers.append(hidden)
         pooled = None if self.pooler is None else F.tanh(self.pooler(hidden[:, 0]))  # [b, h]
         return BackboneOutput(hidden, pre_norm, layers, pooled)
+
+    def _check_length(self, ids: paddle.Tensor, positions: paddle.Tensor | None) -> None:
+        if ids.ndim != 2:
+            raise ValueError(f"ids must be [b, l], found shape {list(ids.shape)}: use unsqueeze(0) for one text")
+        longest = self.config.max_length
+        if positions is None and ids.shape[1] > longest:
+            raise ValueError(
+                f"{ids.shape[1]} tokens do not fit the {longest} positions of this encoder: "
+                f"cut the text into windows of at most {longest} tokens"
+            )

@@ -39,9 +39,12 @@ class Mask:
         return self._additive[key]  # [b or 1, 1 or heads, q or 1, k]
 
     def _fill(self, dtype: str | paddle.dtype) -> paddle.Tensor:
-        free = paddle.zeros(self.bool.shape, dtype=dtype)  # [b or 1, 1 or heads, q or 1, k]
-        barred = paddle.full(self.bool.shape, float(paddle.finfo(_dtype(dtype)).min), dtype=dtype)  # [b or 1, 1 or heads, q or 1, k]
-        return paddle.where(self.bool, free, barred)  # [b or 1, 1 or heads, q or 1, k]
+        target = _dtype(dtype)
+        chosen_in = target if target == paddle.float64 else paddle.float32  # `where` has no half-precision kernel on CPU
+        free = paddle.zeros_like(self.bool, dtype=chosen_in)  # [b or 1, 1 or heads, q or 1, k]
+        barred = paddle.full_like(self.bool, float(paddle.finfo(target).min), dtype=chosen_in)  # [b or 1, 1 or heads, q or 1, k]
+        filled = paddle.where(self.bool, free, barred)  # [b or 1, 1 or heads, q or 1, k]
+        return filled if target == chosen_in else filled.astype(target)  # [b or 1, 1 or heads, q or 1, k]
 
     def __and__(self, other: Mask) -> Mask:
         """Attention only where both masks allow it."""
@@ -60,7 +63,7 @@ def padding_mask(lengths_or_valid: paddle.Tensor | Sequence, max_length: int | N
     true at real tokens. ``max_length`` is k for lengths (default: the longest) and must be left out otherwise.
     Raises ValueError for another number of axes, or a length above ``max_length``.
     """
-    given = lengths_or_valid if isinstance(lengths_or_valid, paddle.Tensor) else paddle.to_tensor(lengths_or_valid)  # [b] or [b, k]
+    given = lengths_or_valid if paddle.is_tensor(lengths_or_valid) else paddle.to_tensor(lengths_or_valid)  # [b] or [b, k]
     if given.ndim == 2:
         if max_length is not None and max_length != given.shape[1]:
             raise ValueError(f"valid has {given.shape[1]} columns but max_length is {max_length}: leave max_length out")

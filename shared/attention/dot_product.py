@@ -30,16 +30,18 @@ class MultiHeadAttention(nn.Layer):
         self.out = Linear(hidden_size, hidden_size, weight_attr=weight_attr)
 
     def forward(self, hidden: paddle.Tensor, mask: Mask | None = None) -> paddle.Tensor:
-        batch, length, size = hidden.shape
-        qkv = self.qkv(hidden).reshape([batch, length, 3, self.num_heads, self.head_size])  # [b, l, 3, n, d]
+        qkv = self.qkv(hidden).reshape([0, 0, 3, self.num_heads, self.head_size])  # [b, l, 3, n, d]
         query, key, value = paddle.unbind(qkv.transpose([2, 0, 3, 1, 4]), axis=0)  # 3 x [b, n, l, d]
         scores = paddle.matmul(query * self.scale, key, transpose_y=True)  # [b, n, l, l]
         if scores.dtype != paddle.float32 and scores.dtype != paddle.float64:
             # a barred score plus a negative one overflows half precision, and a row of infinities gives NaN
             scores = scores.astype("float32")  # [b, n, l, l]
         if mask is not None:
-            scores = scores + mask.additive(scores.dtype, shape=scores.shape)  # [b, n, l, l]
-        weights = F.softmax(scores, axis=-1).astype(value.dtype)  # [b, n, l, l]
+            shape = scores.shape if paddle.in_dynamic_mode() else None
+            scores = scores + mask.additive(scores.dtype, shape=shape)  # [b, n, l, l]
+        weights = F.softmax(scores, axis=-1)  # [b, n, l, l]
+        if weights.dtype != value.dtype:
+            weights = weights.astype(value.dtype)  # [b, n, l, l]
         weights = dropout(weights, self.dropout, self.training)  # [b, n, l, l]
-        mixed = paddle.matmul(weights, value).transpose([0, 2, 1, 3]).reshape([batch, length, size])  # [b, l, h]
+        mixed = paddle.matmul(weights, value).transpose([0, 2, 1, 3]).reshape([0, 0, self.num_heads * self.head_size])  # [b, l, h]
         return self.out(mixed)  # [b, l, h]

@@ -17,8 +17,10 @@ from paddle import nn
 from pydantic import Field
 
 from shared.backbone import Backbone
+from shared.dropout import dropout
 from shared.features.batches import pad
 from shared.heads.crf import LinearChainCRF, bio_constraints
+from shared.linear import Linear
 from shared.text import Vocabulary
 
 from ...recipe import Settings
@@ -47,8 +49,7 @@ class EventCrf(nn.Layer):
         self.num_tags = 2 * chain_labels + 1
         bias = np.zeros((chains, self.num_tags), dtype=np.float32)  # [r, k]
         bias[:, 0] = settings.outside_bias
-        self.dropout = nn.Dropout(settings.head_dropout) if settings.head_dropout else None
-        self.emit = nn.Linear(
+        self.emit = Linear(
             backbone.config.hidden_size,
             chains * self.num_tags,
             weight_attr=paddle.ParamAttr(initializer=nn.initializer.Normal(0.0, 0.02)),
@@ -65,8 +66,7 @@ class EventCrf(nn.Layer):
     def forward(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
         """Emission scores of the content tokens, [b, l, r, k]; rows end at ``batch["lengths"]``."""
         hidden = self.backbone(paddle.to_tensor(batch["ids"])).hidden[:, 1:-1]  # [b, l, h]
-        if self.dropout is not None:
-            hidden = self.dropout(hidden)  # [b, l, h]
+        hidden = dropout(hidden, self.settings.head_dropout, self.training)  # [b, l, h]
         b, l = hidden.shape[:2]
         return self.emit(hidden).reshape([b, l, self.crf.num_chains, self.num_tags])  # [b, l, r, k]
 

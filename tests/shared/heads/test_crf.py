@@ -1,0 +1,342 @@
+"""The CRF against its check values and against the sum over every tagging, in float64 NumPy."""
+
+import itertools
+
+import numpy as np
+import paddle
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.heads.crf import FORBIDDEN, LinearChainCRF, bio_constraints
+from shared.heads.crf_decode import bio_spans, forward_backward, segment_log_probability, viterbi
+
+NODES = np.array([[0.5, -0.2, 0.1], [0.3, 0.8, -0.5], [-0.1, 0.4, 0.9], [0.2, 0.0, 0.6]], dtype=np.float32)[None, :, None]  # [1, 4, 1, 3]
+MOVES = np.array([[0.1, -0.3, 0.2], [0.4, 0.0, -0.2], [-0.5, 0.3, 0.6]], dtype=np.float32)[None]  # [1, 3, 3]
+ALL = np.array([4])  # [1]
+
+
+def layer_with(transitions, **options):
+    crf = LinearChainCRF(transitions.shape[-1], num_chains=transitions.shape[0], **options)
+    crf.transitions.set_value(paddle.to_tensor(transitions.astype(np.float32)))
+    return crf
+
+
+def nll(crf, emissions, tags, lengths):
+    return crf(paddle.to_tensor(emissions), paddle.to_tensor(tags), paddle.to_tensor(lengths))
+
+
+def every_score(nodes, moves, allowed=None, starts=None, ends=None):
+    """Score of every allowed tagging of one chain: ``nodes`` [n, k], ``moves`` [k, k], float64."""
+    n, k = nodes.shape
+    scores = {}
+    for path in itertools.product(range(k), repeat=n):
+        if starts is not None and not starts[path[0]] or ends is not None and not ends[path[-1]]:
+            continue
+        if allowed is not None and not all(allowed[a, b] for a, b in zip(path, path[1:], strict=False)):
+            continue
+        scores[path] = sum(nodes[t, tag] for t, tag in enumerate(path)) + sum(moves[a, b] for a, b in zip(path, path[1:], strict=False))
+    return scores
+
+
+def log_sum(values):
+    values = np.asarray(list(values), dtype=np.float64)
+    return values.max() + np.log(np.exp(values - values.max()).sum())
+
+
+# -- published values --------------------------------------------------------------------------------------------
+
+
+def test_check_values_of_the_whole_sequence():
+    crf = layer_with(MOVES)
+    path = np.array([[[0], [1], [2], [2]]])  # [1, 4, 1]
+    emissions, lengths = paddle.to_tensor(NODES), paddle.to_tensor(ALL)
+    assert float(crf.log_partition(emissions, lengths)) == pytest.approx(6.0153260759116, abs=2e-6)
+    assert float(crf.path_score(emissions, paddle.to_tensor(path), lengths)) == pytest.approx(2.9, abs=1e-6)
+    assert float(nll(crf, NODES, path, ALL)) == pytest.approx(3.1153260759116, abs=2e-6)
+
+
+def test_check_values_of_a_masked_sequence():
+    crf = layer_with(MOVES)
+    lengths = np.array([2])
+    assert float(crf.log_partition(paddle.to_tensor(NODES), paddle.to_tensor(lengths))) == pytest.approx(2.7551280764933, abs=1e-6)
+    assert float(nll(crf, NODES, np.array([[[0], [1], [2], [1]]]), lengths)) == pytest.approx(1.7551280764933, abs=1e-6)
+
+
+def test_check_values_of_viterbi():
+    tags, score = viterbi(NODES, MOVES, ALL)
+    assert tags[0, :, 0].tolist() == [0, 0, 2, 2]
+    assert score[0, 0] == pytest.approx(3.2, abs=1e-6)
+    only_first = np.array([True, False, False])
+    assert viterbi(NODES, MOVES, ALL, starts=only_first, ends=only_first)[0][0, :, 0].tolist() == [0, 1, 1, 0]
+
+
+# -- against every tagging ---------------------------------------------------------------------------------------
+
+
+@st.composite
+def problems(draw, constrained=True):
+    """Emissions [b, l, r, k], transitions [r, k, k], lengths [b], allowed moves, starts; at least one tagging is allowed."""
+    b, l, r, k = draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.integers(2, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    spread = draw(st.sampled_from([0.1, 1.0, 5.0]))
+    allowed, starts = np.ones((k, k), dtype=bool), np.ones(k, dtype=bool)
+    if constrained and draw(st.booleans()):
+        allowed, starts = rng.random((k, k)) < 0.6, rng.random(k) < 0.6
+        np.fill_diagonal(allowed, True)
+        starts[rng.integers(k)] = True
+    return (
+        rng.normal(0, spread, (b, l, r, k)).astype(np.float32),
+        rng.normal(0, spread, (r, k, k)).astype(np.float32),
+        rng.integers(1, l + 1, b),
+        allowed,
+        starts,
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(problems())
+def test_layer_and_decode_equal_enumeration(problem):
+    emissions, transitions, lengths, allowed, starts = problem
+    b, l, r, _ = emissions.shape
+    crf = layer_with(transitions, allowed=allowed, allowed_start=starts)
+    partition = crf.log_partition(paddle.to_tensor(emissions), paddle.to_tensor(lengths)).numpy()  # [b, r]
+    masked = crf.masked_transitions().numpy()  # [r, k, k]
+    messages = forward_backward(emissions, masked, lengths, starts=starts)
+    tags, best = viterbi(emissions, masked, lengths, starts=starts)
+    assert tags.shape == (b, l, r) and best.shape == (b, r)
+    expected = np.empty((b, r))  # [b, r]
+    some_path = np.zeros((b, l, r), dtype=np.int64)  # [b, l, r]
+    some_score = np.empty((b, r))  # [b, r]
+    for row in range(b):
+        for chain in range(r):
+            n = lengths[row]
+            scores = every_score(
+                emissions[row, :n, chain].astype(np.float64), transitions[chain].astype(np.float64), allowed=allowed, starts=starts
+            )
+            expected[row, chain] = log_sum(scores.values())
+            found = tuple(tags[row, :n, chain].tolist())
+            assert found in scores, "viterbi gave a forbidden tagging"
+            assert scores[found] == pytest.approx(max(scores.values()), abs=1e-4)
+            assert best[row, chain] == pytest.approx(scores[found], abs=1e-4)
+            assert not tags[row, n:, chain].any()
+            path = list(scores)[len(scores) // 2]
+            some_path[row, :n, chain] = path
+            some_score[row, chain] = expected[row, chain] - scores[path]
+    np.testing.assert_allclose(partition, expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(messages.log_partition, expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(nll(crf, emissions, some_path, lengths).numpy(), some_score, rtol=1e-5, atol=2e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(problems(constrained=False), st.data())
+def test_viterbi_obeys_starts_and_ends(problem, data):
+    emissions, transitions, lengths, _, _ = problem
+    k = emissions.shape[-1]
+    starts, ends = (np.array(data.draw(st.lists(st.booleans(), min_size=k, max_size=k).filter(any))) for _ in range(2))
+    lengths = np.maximum(lengths, min(2, emissions.shape[1]))  # at length 1 first and last tag may contradict each other
+    tags, _ = viterbi(emissions, transitions, lengths, starts=starts, ends=ends)
+    for row, n in enumerate(lengths.tolist()):
+        for chain in range(emissions.shape[2]):
+            nodes, moves = emissions[row, :n, chain].astype(np.float64), transitions[chain].astype(np.float64)
+            scores = every_score(nodes, moves, starts=starts, ends=ends)
+            if scores:
+                assert scores[tuple(tags[row, :n, chain].tolist())] == pytest.approx(max(scores.values()), abs=1e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(problems())
+def test_segment_probabilities_sum_to_one(problem):
+    emissions, transitions, lengths, allowed, starts = problem
+    masked = transitions + np.where(allowed, 0, FORBIDDEN).astype(np.float32)  # [r, k, k]
+    messages = forward_backward(emissions, masked, lengths, starts=starts)
+    k = emissions.shape[-1]
+    for row, n in enumerate(lengths.tolist()):
+        for chain in range(emissions.shape[2]):
+            for size in {1, min(2, n), n}:
+                first = (n - size) // 2
+                total = sum(
+                    np.exp(segment_log_probability(messages, emissions, masked, row, chain, first, np.array(path)))
+                    for path in itertools.product(range(k), repeat=size)
+                )
+                assert total == pytest.approx(1.0, abs=1e-3)
+
+
+def test_forward_backward_takes_a_length_for_each_chain():
+    rng = np.random.default_rng(3)
+    emissions = rng.normal(size=(2, 5, 2, 3)).astype(np.float32)  # [b, l, r, k]
+    transitions = rng.normal(size=(2, 3, 3)).astype(np.float32)  # [r, k, k]
+    lengths = np.array([[5, 2], [1, 4]])  # [b, r]
+    together = forward_backward(emissions, transitions, lengths)
+    for row in range(2):
+        for chain in range(2):
+            alone = forward_backward(
+                emissions[row : row + 1, :, chain : chain + 1], transitions[chain : chain + 1], lengths[row : row + 1, chain]
+            )
+            np.testing.assert_allclose(together.log_partition[row, chain], alone.log_partition[0, 0], rtol=1e-6)
+            n = lengths[row, chain]
+            np.testing.assert_allclose(together.beta[row, :n, chain], alone.beta[0, :n, 0], rtol=1e-5, atol=1e-6)
+
+
+# -- gradients ---------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=15, deadline=None)
+@given(problems())
+def test_gradient_is_marginals_less_gold(problem):
+    emissions, transitions, lengths, allowed, starts = problem
+    b, l, r, k = emissions.shape
+    crf = layer_with(transitions, allowed=allowed, allowed_start=starts)
+    gold = np.zeros((b, l, r), dtype=np.int64)  # [b, l, r]
+    wanted = np.zeros(emissions.shape)  # [b, l, r, k]
+    wanted_moves = np.zeros(transitions.shape)  # [r, k, k]
+    for row in range(b):
+        for chain in range(r):
+            n = lengths[row]
+            scores = every_score(
+                emissions[row, :n, chain].astype(np.float64), transitions[chain].astype(np.float64), allowed=allowed, starts=starts
+            )
+            path = max(scores, key=scores.get)
+            gold[row, :n, chain] = path
+            for weight, tagging in [(np.exp(s - log_sum(scores.values())), p) for p, s in scores.items()] + [(-1.0, path)]:
+                for t, tag in enumerate(tagging):
+                    wanted[row, t, chain, tag] += weight
+                for a, c in zip(tagging, tagging[1:], strict=False):
+                    wanted_moves[chain, a, c] += weight
+    nodes = paddle.to_tensor(emissions, stop_gradient=False)  # [b, l, r, k]
+    crf(nodes, paddle.to_tensor(gold), paddle.to_tensor(lengths)).sum().backward()
+    np.testing.assert_allclose(nodes.grad.numpy(), wanted, atol=2e-4)
+    np.testing.assert_allclose(crf.transitions.grad.numpy(), wanted_moves, atol=1e-3)
+
+
+def test_gradient_equals_finite_differences():
+    path = np.array([[[0], [1], [2], [2]]])  # [1, 4, 1]
+    nodes = paddle.to_tensor(NODES, stop_gradient=False)  # [1, 4, 1, 3]
+    crf = layer_with(MOVES)
+    crf(nodes, paddle.to_tensor(path), paddle.to_tensor(ALL)).sum().backward()
+
+    def loss(x, moves):
+        scores = every_score(x, moves)
+        return log_sum(scores.values()) - scores[0, 1, 2, 2]
+
+    x, moves, step = NODES[0, :, 0].astype(np.float64), MOVES[0].astype(np.float64), 1e-5
+    for array, gradient in ((x, nodes.grad.numpy()[0, :, 0]), (moves, crf.transitions.grad.numpy()[0])):
+        for place in np.ndindex(array.shape):
+            kept = array[place]
+            array[place] = kept + step
+            up = loss(x, moves)
+            array[place] = kept - step
+            down = loss(x, moves)
+            array[place] = kept
+            assert gradient[place] == pytest.approx((up - down) / (2 * step), abs=1e-5)
+
+
+@pytest.mark.parametrize("constraints", [{}, dict(zip(("allowed", "allowed_start"), bio_constraints(1), strict=True))])
+def test_extreme_emissions_stay_finite(constraints):
+    rng = np.random.default_rng(5)
+    emissions = rng.choice(np.array([-1e4, 1e4], dtype=np.float32), size=(4, 12, 2, 3))  # [b, l, r, k]
+    gold = np.zeros((4, 12, 2), dtype=np.int64)  # [b, l, r]
+    crf = layer_with(rng.normal(size=(2, 3, 3)), **constraints)
+    nodes = paddle.to_tensor(emissions, stop_gradient=False)  # [b, l, r, k]
+    loss = crf(nodes, paddle.to_tensor(gold), paddle.to_tensor(np.array([12, 1, 7, 12])))  # [b, r]
+    assert np.isfinite(loss.numpy()).all()
+    loss.sum().backward()
+    assert np.isfinite(nodes.grad.numpy()).all() and np.isfinite(crf.transitions.grad.numpy()).all()
+
+
+def test_one_far_better_tagging_costs_nothing():
+    allowed, starts = bio_constraints(1)
+    gold = np.array([[[0], [1], [2], [0]]])  # [1, 4, 1]
+    emissions = np.where(np.arange(3) == gold[..., None], np.float32(1e4), np.float32(-1e4))  # [1, 4, 1, 3]
+    crf = layer_with(np.zeros((1, 3, 3)), allowed=allowed, allowed_start=starts)
+    assert float(nll(crf, emissions, gold, ALL)) == pytest.approx(0.0, abs=1e-2)
+
+
+# -- padding -----------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=15, deadline=None)
+@given(problems(), st.integers(1, 3), st.integers(0, 1000))
+def test_nothing_beyond_the_length_counts(problem, extra, seed):
+    emissions, transitions, lengths, allowed, starts = problem
+    b, l, r, k = emissions.shape
+    rng = np.random.default_rng(seed)
+    gold = rng.integers(0, k, (b, l, r))
+    longer = np.concatenate([emissions, np.zeros((b, extra, r, k), np.float32)], axis=1)  # [b, l + extra, r, k]
+    gold_longer = np.concatenate([gold, rng.integers(0, k, (b, extra, r))], axis=1)  # [b, l + extra, r]
+    beyond = np.arange(l + extra) >= lengths[:, None]  # [b, l + extra]
+    longer[beyond] = rng.normal(0, 50, longer[beyond].shape)
+    gold_longer[beyond] = rng.integers(0, k, gold_longer[beyond].shape)
+    crf = layer_with(transitions, allowed=allowed, allowed_start=starts)
+    plain = paddle.to_tensor(emissions, stop_gradient=False)  # [b, l, r, k]
+    padded = paddle.to_tensor(longer, stop_gradient=False)  # [b, l + extra, r, k]
+    short = crf(plain, paddle.to_tensor(gold), paddle.to_tensor(lengths))  # [b, r]
+    long = crf(padded, paddle.to_tensor(gold_longer), paddle.to_tensor(lengths))  # [b, r]
+    np.testing.assert_allclose(short.numpy(), long.numpy(), rtol=1e-5, atol=1e-4)
+    long.sum().backward()
+    assert not padded.grad.numpy()[beyond].any()
+    masked = crf.masked_transitions().numpy()  # [r, k, k]
+    assert (viterbi(emissions, masked, lengths, starts=starts)[0] == viterbi(longer, masked, lengths, starts=starts)[0][:, :l]).all()
+    np.testing.assert_allclose(
+        forward_backward(emissions, masked, lengths).log_partition, forward_backward(longer, masked, lengths).log_partition, rtol=1e-5, atol=1e-4
+    )
+
+
+# -- BIO ---------------------------------------------------------------------------------------------------------
+
+
+def test_bio_constraints():
+    allowed, starts = bio_constraints(2)  # O, B0, I0, B1, I1
+    assert starts.tolist() == [True, True, False, True, False]
+    assert [(a, c) for a in range(5) for c in range(5) if not allowed[a, c]] == [(0, 2), (0, 4), (1, 4), (2, 4), (3, 2), (4, 2)]
+
+
+@st.composite
+def spans_of_a_chain(draw):
+    spans, position, length = [], 0, draw(st.integers(1, 20))
+    while position < length:
+        position += draw(st.integers(0, 3))
+        last = position + draw(st.integers(0, 4))
+        if last >= length:
+            break
+        spans.append((draw(st.integers(0, 3)), position, last))
+        position = last + 1
+    return spans, length
+
+
+@settings(max_examples=100, deadline=None)
+@given(spans_of_a_chain(), st.integers(0, 3))
+def test_bio_spans_read_back_what_was_tagged(case, padding):
+    spans, length = case
+    tags = np.zeros(length + padding, dtype=np.int64)  # [l]
+    for label, first, last in spans:
+        tags[first] = 2 * label + 1
+        tags[first + 1 : last + 1] = 2 * label + 2
+    allowed, starts = bio_constraints(4)
+    assert starts[tags[0]] and all(allowed[a, c] for a, c in zip(tags, tags[1:], strict=False))
+    assert bio_spans(tags, length) == spans
+
+
+def test_bio_spans_open_no_span_at_a_stray_inside():
+    assert bio_spans(np.array([2, 0, 1, 4, 4, 3, 2]), 7) == [(0, 2, 2), (1, 5, 5)]
+    assert bio_spans(np.array([1, 2, 2, 2]), 2) == [(0, 0, 1)]
+
+
+# -- wrong arguments ---------------------------------------------------------------------------------------------
+
+
+def test_errors_name_both_values():
+    with pytest.raises(ValueError, match="num_tags=1"):
+        LinearChainCRF(1)
+    with pytest.raises(ValueError, match="num_chains=0"):
+        LinearChainCRF(3, num_chains=0)
+    with pytest.raises(ValueError, match=r"\(3, 3\), found \(2, 2\)"):
+        LinearChainCRF(3, allowed=np.ones((2, 2)))
+    with pytest.raises(ValueError, match="forbids every tag"):
+        LinearChainCRF(3, allowed_start=np.zeros(3))
+    crf = LinearChainCRF(3, num_chains=2)
+    lengths = paddle.to_tensor([1])  # [1]
+    with pytest.raises(ValueError, match=r"\[b, l, 2, 3\], found \[1, 4, 3, 2\]"):
+        crf.log_partition(paddle.zeros([1, 4, 3, 2]), lengths)
+    with pytest.raises(ValueError, match="length 0"):
+        crf.log_partition(paddle.zeros([1, 0, 2, 3]), lengths)
