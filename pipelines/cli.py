@@ -64,7 +64,11 @@ def run(arguments: list[str]) -> int:
         if NEEDS_PADDLE & set(arguments[:2]) and "--help" not in arguments:
             from shared import environment
 
-            environment.prepare()
+            try:
+                environment.prepare()
+            except ValueError as error:  # a thread count in the user's environment
+                print(f"lic: {error}", file=sys.stderr)
+                return InputError.exit_code
             environment.import_paddle()
         code = app(arguments, standalone_mode=False, prog_name="lic")
         return code if isinstance(code, int) else 0

@@ -36,13 +36,15 @@ def predict(
 
     Raises WorkError when the zip would not be accepted: that is a fault of this program.
     """
-    from shared.errors import WorkError
+    from shared.errors import WorkError, input_error
     from tasks.official import find_split
 
     from .data_files import data_folder, read_split
     from .device import choose_device
     from .run_folder import find_run, load_run
 
+    if out is not None and out.suffix.lower() != ".zip":
+        raise input_error("LIC-U008", file=out, found="an output that is no zip", expected="a path ending in .zip", remedy="Correct --out.")
     folder = find_run(track, run)
     choose_device(device)
     loaded = load_run(folder, track)

@@ -109,11 +109,14 @@ def track_of(folder: Path) -> str:
 
 def _config(folder: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        config = tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        (config["run"]["track"], config["run"]["data"]["folder"], config["recipe"])
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        fault = f"no key {error}" if isinstance(error, KeyError) else str(error)
         raise input_error(
-            "LIC-U004", file=folder / CONFIG, found=str(error), expected="a run's config.toml", remedy="Give another folder with --run."
+            "LIC-U004", file=folder / CONFIG, found=fault, expected="a run's config.toml", remedy="Give another folder with --run."
         ) from error
+    return config
 
 
 def load_run(folder: Path, track: str | None = None) -> LoadedRun:
@@ -138,10 +141,20 @@ def load_run(folder: Path, track: str | None = None) -> LoadedRun:
     recipe = parse_settings(Recipe, config["recipe"], file=folder / CONFIG)
     schema = task.read_schema(folder / "schema.json")
     vocabulary = Vocabulary.from_file(folder / "vocab.txt")
-    encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-    lower_case = encoder.pop("lower_case")
+    try:
+        encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+        lower_case = encoder.pop("lower_case")
+        sizes = BackboneConfig.from_dict(encoder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise input_error(
+            "LIC-U009",
+            file=folder / "encoder.json",
+            found=f"no sizes of an encoder ({error})",
+            expected="the encoder.json that lic train wrote",
+            remedy="Keep config.toml, encoder.json, schema.json and weights.safetensors of one run together.",
+        ) from error
     paddle.seed(0)
-    model = task.build_model(Backbone(BackboneConfig.from_dict(encoder)), schema, recipe)
+    model = task.build_model(Backbone(sizes), schema, recipe)
     load_weights(model, folder / WEIGHTS)
     model.eval()
     data = Path(config["run"]["data"]["folder"])

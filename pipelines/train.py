@@ -96,8 +96,8 @@ def _run(model: Any, lengths: Any, collate: Any, evaluate: Any, recipe: Recipe, 
     saved, note = False, ""
     began = mark = time.perf_counter()
     with (
-        open(target / "metrics.jsonl", "w", encoding="utf-8", newline="\n") as metrics,
-        open(target / "timing.jsonl", "w", encoding="utf-8", newline="\n") as timing,
+        open(target / "metrics.jsonl", "w", buffering=1, encoding="utf-8", newline="\n") as metrics,
+        open(target / "timing.jsonl", "w", buffering=1, encoding="utf-8", newline="\n") as timing,
         progress(title) as advance,
     ):
         try:
@@ -119,8 +119,6 @@ def _run(model: Any, lengths: Any, collate: Any, evaluate: Any, recipe: Recipe, 
                     shown = "  ".join(f"{name} {value:.4f}" for name, value in event.scores.items())
                     note = f"  dev {event.score:.4f}"
                     say(f"epoch {event.epoch:.2f}: dev {shown}{'  (best so far)' if event.best else ''}  after {(now - began) / 60:.1f} min")
-                    metrics.flush()
-                    timing.flush()
                 mark = time.perf_counter()
         except KeyboardInterrupt:
             save_weights(model, target / LAST)

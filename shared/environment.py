@@ -80,7 +80,7 @@ def prepare(threads: int | None = None) -> Environment:
     """
     if threads is None:
         asked = os.environ.get("LIC_THREADS") or os.environ.get("OMP_NUM_THREADS") or str(usable_cores())
-        if not asked.isdigit():
+        if not asked.isdecimal():
             raise ValueError(f"LIC_THREADS / OMP_NUM_THREADS must be a whole number of threads, found {asked!r}: unset it or give e.g. 2")
         threads = int(asked)
     if threads < 1:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.errors import Problem
+
+if TYPE_CHECKING:
+    from shared.text import Tokenizer, Vocabulary
+
+    from .recipe import FeatureSettings, Recipe
+
+Progress = Callable[[int, int], None]
+"""Called with what is done and what there is to do."""
 
 
 @dataclass
@@ -23,47 +31,111 @@ class ReadResult:
 
 
 class Task(Protocol):
-    """One track. Every method is a plain function of its arguments; ``R`` is the track's record type."""
+    """One track. Every method is a function of its arguments alone. What the track defines and pipelines pass through unseen:
+
+    * a record: one text of a file, with ``text`` and, where the track has ids, ``id``;
+    * a schema: ``write(path)`` for the run folder, ``as_lines()`` (JSON values) for the cache key;
+    * features of n records in w windows: ``len`` is w, ``lengths`` [w] int counts tokens with [CLS] and [SEP], ``ids.lengths`` [w] without;
+      ``lost_count`` says how much of the gold they cannot give back; ``save(folder, meta)`` writes what :meth:`load_features` reads;
+    * a model: a paddle layer whose encoder is ``backbone``; ``collate(features, rows, vocabulary, labelled=)`` makes a batch of the windows
+      ``rows`` [b], ``loss(batch)`` its mean loss, [];
+    * a prediction: one for every record, in order; a sequence of what was found in its text.
+    """
 
     name: str
-    """``relation``, ``event`` or ``reading``."""
+    """What the command line calls the track: ``relation``, ``event`` or ``reading``."""
     member: str
     """Name of the file inside the submission zip, e.g. ``duee.json``."""
-    models: Sequence[str]
-    """Names of the models, the default first."""
-    split_files: Mapping[str, Sequence[str]]
-    """``train``, ``dev``, ``test1``, ``test2``, ``schema`` to the official file names, LIC2020's first."""
-    known_md5: Mapping[str, str]
-    """md5 of official files to what they are."""
+    shown_scores: Sequence[str]
+    """Keys of :meth:`score` that people are shown; the last is the one to maximise."""
+    recipes: Path
+    """Folder of the shipped recipes, ``NAME.toml``."""
 
     # -- files ---------------------------------------------------------------------------------------------------
-    def read_schema(self, path: Path) -> Any: ...
-
-    def read_records(self, path: Path, schema: Any, *, labelled: bool | None = None) -> ReadResult:
-        """``labelled``: True wants annotations, False ignores them, None takes what each line has."""
+    def read_schema(self, path: Path) -> Any:
+        """Raises InputError with every problem of the file."""
         ...
 
-    def describe(self, records: Sequence[Any]) -> dict[str, Any]:
-        """Counts for ``lic data check``."""
+    def inspect_schema(self, path: Path) -> tuple[Any | None, list[Problem]]:
+        """The schema as far as it can be read, and every problem."""
         ...
 
-    def write_submission(self, path: Path, ids_and_predictions: Sequence[tuple[Any, Any]]) -> None:
-        """Writes the zip ``path`` and the bare file beside it, both atomically."""
+    def read_records(self, path: Path, schema: Any | None, *, labelled: bool | None = None) -> ReadResult:
+        """``labelled``: True wants annotations, False ignores them, None takes what each line has. Without ``schema`` names go unchecked."""
         ...
 
-    def check_submission(self, path: Path, schema: Any, against: Path | None) -> list[Problem]:
-        """Every reason why the leaderboard would refuse the zip (or lose part of it)."""
+    def describe(self, rows: Sequence[Any]) -> dict[str, Any]:
+        """Counts and shares of records for ``lic data check``; shares are fractions under keys that start with ``share_``."""
         ...
 
-    def score_files(self, gold: Path, prediction: Path, *, alias: Path | None = None, **options: Any) -> dict[str, Any]: ...
+    def text_of(self, record: Any) -> str:
+        """Everything of a record that the encoder reads: what a vocabulary is built from."""
+        ...
+
+    def record_of_text(self, text: str, *, question: str | None = None) -> Any:
+        """An unlabelled record of one text, for ``lic extract``."""
+        ...
+
+    def write_submission(self, path: Path, rows: Sequence[Any], predictions: Sequence[Any]) -> None:
+        """Writes the zip ``path`` and the bare file beside it, each atomically; a line for every record."""
+        ...
+
+    def check_submission(self, path: Path, *, schema: Any | None = None, against: Path | None = None) -> list[Problem]:
+        """Every reason why the leaderboard would refuse the zip or count part of it wrong; ``against``: the official test file."""
+        ...
+
+    def score_files(self, gold: Path, prediction: Path, *, alias: Path | None = None, **options: Any) -> dict[str, Any]:
+        """The official score of a prediction file. Raises InputError for files that cannot be read whole, ValueError for a wrong option."""
+        ...
 
     # -- model -------------------------------------------------------------------------------------------------
-    def build_model(self, backbone: Any, schema: Any, settings: Mapping[str, Any]) -> Any:
-        """A paddle layer: ``layer(batch)`` gives the head's output tensors, ``layer.loss(batch)`` the training loss."""
+    def check_recipe(self, recipe: Recipe) -> None:
+        """Raises InputError for a wrong key or value in ``[model]`` or ``[decode]``."""
         ...
 
-    def make_features(self, records: Sequence[Any], schema: Any, tokenizer: Any, settings: Mapping[str, Any]) -> Any: ...
+    @property
+    def feature_version(self) -> int:
+        """Raised whenever :meth:`make_features` gives other arrays; part of the cache key."""
+        ...
 
-    def decode(self, outputs: Any, features: Any, records: Sequence[Any], schema: Any) -> list[Any]: ...
+    def make_features(self, rows: Sequence[Any], schema: Any, tokenizer: Tokenizer, settings: FeatureSettings) -> Any:
+        """Features of labelled or unlabelled records."""
+        ...
 
-    def score(self, gold: Sequence[Any], predictions: Sequence[Any], **options: Any) -> dict[str, Any]: ...
+    def load_features(self, folder: Path) -> Any:
+        """Features from disk, memory-mapped. Raises InputError for a damaged folder."""
+        ...
+
+    def build_model(self, backbone: Any, schema: Any, recipe: Recipe) -> Any:
+        """The model that ``[model]`` asks for, on top of a backbone."""
+        ...
+
+    def predict(
+        self,
+        model: Any,
+        features: Any,
+        rows: Sequence[Any],
+        schema: Any,
+        vocabulary: Vocabulary,
+        recipe: Recipe,
+        *,
+        progress: Progress | None = None,
+    ) -> list[Any]:
+        """A prediction for every record, in order."""
+        ...
+
+    def ceiling(self, features: Any, rows: Sequence[Any], schema: Any, *, model: Mapping[str, Any]) -> list[Any]:
+        """What decoding gives when gold enters as the head's output tensors; ``model``: the recipe's ``[model]``."""
+        ...
+
+    def score(self, rows: Sequence[Any], predictions: Sequence[Any], **options: Any) -> dict[str, Any]:
+        """The official scores of predictions against labelled records."""
+        ...
+
+    def explain_losses(self, features: Any, rows: Sequence[Any], predictions: Sequence[Any]) -> list[dict[str, Any]]:
+        """Every difference between gold and predictions, with the cause where features know it."""
+        ...
+
+    def as_rows(self, predictions: Any) -> list[dict[str, Any]]:
+        """One text's prediction as plain JSON values, for ``lic extract``."""
+        ...

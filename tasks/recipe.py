@@ -22,7 +22,7 @@ else:
 class Settings(BaseModel):
     """A closed table: an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class EncoderSettings(Settings):

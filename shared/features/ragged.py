@@ -91,9 +91,9 @@ def load_arrays(folder: str | Path) -> tuple[dict[str, Ragged | np.ndarray], dic
             loaded = {part: _load(folder / f"{name}.{part}.npy", shape) for part, shape in parts.items()}
             arrays[name] = Ragged(loaded["values"], loaded["offsets"]) if "offsets" in loaded else loaded["values"]
         return arrays, manifest["meta"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise input_error(
-            "LIC-F001",
+            "LIC-A001",
             file=folder,
             found=f"a damaged feature folder ({error})",
             expected="a folder written by lic preprocess",

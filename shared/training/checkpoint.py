@@ -43,7 +43,7 @@ def load_weights(layer: nn.Layer, path: str | Path) -> None:
         tensors = load_file(str(path))
     except (OSError, SafetensorError) as error:
         raise input_error(
-            "LIC-W001", file=path, found=f"an unreadable weights file ({error})", expected="safetensors", remedy="Train the run again."
+            "LIC-K001", file=path, found=f"an unreadable weights file ({error})", expected="safetensors", remedy="Train the run again."
         ) from error
     state = layer.state_dict()
     faults = [f"{name} missing" for name in state if name not in tensors]
@@ -55,7 +55,7 @@ def load_weights(layer: nn.Layer, path: str | Path) -> None:
     ]
     if faults:
         raise input_error(
-            "LIC-W002",
+            "LIC-K002",
             file=path,
             found=f"tensors that do not fit the model: {'; '.join(faults[:5])}{' …' if len(faults) > 5 else ''}",
             expected="the weights of this run's own model",

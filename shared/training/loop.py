@@ -86,7 +86,8 @@ def train(
 
     ``lengths`` [n]: tokens of every row, with special tokens; ``collate(rows)`` makes a batch for ``layer.loss(batch)``;
     ``evaluate()`` gives scores and the one number to maximise, with the layer in evaluation mode.
-    Raises ValueError when there is nothing to train on, WorkError when the loss is no longer finite.
+    Raises ValueError when there is nothing to train on, WorkError when the loss or its gradient is no longer finite; the weights are
+    then still those of the last good step.
     """
     batches = plan(lengths, settings)
     if not batches:
@@ -113,6 +114,8 @@ def train(
         if not math.isfinite(value):
             raise WorkError(f"the loss is {value} at step {index + 1}: lower training.learning_rate or training.clip_norm")
         norm = clip_gradients(parameters, settings.clip_norm)
+        if not math.isfinite(norm):  # one such step would turn every weight into NaN
+            raise WorkError(f"the gradient's norm is {norm} at step {index + 1}: lower training.learning_rate")
         optimizer.step()
         optimizer.clear_grad()
         done = (index + 1) / len(batches) * settings.epochs

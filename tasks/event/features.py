@@ -16,7 +16,7 @@ from shared.text.windows import split_windows
 from .records import EventRecord
 from .schema import EventSchema
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the arrays below change; part of the cache key."""
 
 
@@ -38,7 +38,8 @@ class EventFeatures:
     ``ids``: token ids of each window without [CLS] and [SEP], Ragged int32 [w].
     ``windows`` [w, 3] int32: record index, first token, number of tokens of the whole text.
     ``starts``, ``ends``: half-open character span of each token of each record, Ragged int32 [n].
-    ``spans``: gold arguments by window, Ragged int32 [w] of (pair, first, last), window tokens, ``last`` inclusive.
+    ``spans``: gold by window, Ragged int32 [w] of (label, first, last), window tokens, ``last`` inclusive. Labels: an argument's (type, role)
+    pair, or the number of pairs plus the type for a trigger (which no metric counts, but a model may learn from).
     ``lost``: gold arguments that the arrays cannot hold exactly (not kept on disk; counted in ``lost_count``).
     """
 
@@ -103,6 +104,10 @@ def make_features(records: Sequence[EventRecord], schema: EventSchema, tokenizer
 def _token_spans(record: EventRecord, encoding: Encoding, schema: EventSchema, lost: list[Lost]) -> list[tuple[int, int, int]]:
     spans: dict[tuple[int, int, int], None] = {}
     for event in record.events or ():
+        if event.trigger and event.trigger_start is not None:
+            tokens = span_to_tokens(encoding, event.trigger_start, event.trigger_start + len(event.trigger))
+            if tokens is not None:
+                spans[len(schema.pairs) + schema.types.index(event.type), int(tokens[0]), int(tokens[1])] = None
         for argument in event.arguments:
             start = record.text.find(argument.text) if argument.start is None else argument.start
             end = start + len(argument.text)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import Problem
 
-from ..base import ReadResult
+from ..base import Progress, ReadResult
 from ..recipe import FeatureSettings, Recipe, Settings, parse_settings
 from . import metric, records, submission
 from .records import EventRecord
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .decode import Prediction
     from .features import EventFeatures
     from .models.crf import EventCrf
-
-Progress = Callable[[int, int], None]
 
 
 class DecodeSettings(Settings):
@@ -98,7 +96,7 @@ class EventTask:
     def build_model(self, backbone: Any, schema: EventSchema, recipe: Recipe) -> EventCrf:
         from .models.crf import EventCrf
 
-        return EventCrf(backbone, num_pairs=len(schema.pairs), settings=self._model_settings(recipe))
+        return EventCrf(backbone, num_pairs=len(schema.pairs), num_types=len(schema.types), settings=self._model_settings(recipe))
 
     def predict(
         self,

@@ -34,17 +34,22 @@ class CrfSettings(Settings):
     tagging: Literal["per_role", "flat"] = "per_role"
     transition_rate: float = Field(100.0, gt=0, description="learning rate of the transitions over the head's")
     outside_bias: float = Field(4.0, description="initial score of tag O over the others: almost every token is outside")
+    text_gate: bool = Field(True, description="per_role: a score of the whole text for each chain, added to its B and I")
+    triggers: bool = Field(True, description="per_role: also learn where triggers are, one chain a type; they are not predicted")
     head_dropout: float = Field(0.1, ge=0, lt=1)
 
 
 class EventCrf(nn.Layer):
-    """Encoder, one linear layer, CRF chains. ``num_pairs``: (type, role) pairs of the schema."""
+    """Encoder, one linear layer, CRF chains. ``num_pairs``: (type, role) pairs of the schema; ``num_types``: its types."""
 
-    def __init__(self, backbone: Backbone, *, num_pairs: int, settings: CrfSettings):
+    def __init__(self, backbone: Backbone, *, num_pairs: int, num_types: int, settings: CrfSettings):
         super().__init__()
         self.backbone = backbone
-        self.settings, self.num_pairs = settings, num_pairs
-        chain_labels, chains = (1, num_pairs) if settings.tagging == "per_role" else (num_pairs, 1)
+        self.settings = settings
+        per_role = settings.tagging == "per_role"
+        chain_labels, chains = (1, num_pairs + num_types * settings.triggers) if per_role else (num_pairs, 1)
+        self.predicted_chains = num_pairs if per_role else 1
+        self.num_labels = chains if per_role else num_pairs
         self.allowed, self.allowed_start = bio_constraints(chain_labels)  # [k, k], [k]
         self.num_tags = 2 * chain_labels + 1
         bias = np.zeros((chains, self.num_tags), dtype=np.float32)  # [r, k]
@@ -55,6 +60,8 @@ class EventCrf(nn.Layer):
             weight_attr=paddle.ParamAttr(initializer=nn.initializer.Normal(0.0, 0.02)),
             bias_attr=paddle.ParamAttr(initializer=nn.initializer.Assign(bias.reshape(-1))),
         )  # [h, r * k]
+        self.gate = Linear(backbone.config.hidden_size, chains) if per_role and settings.text_gate else None  # [h, r]
+        self._outside = paddle.to_tensor(np.eye(1, self.num_tags, dtype=np.float32)[0])  # [k]
         self.crf = LinearChainCRF(
             self.num_tags,
             num_chains=chains,
@@ -65,10 +72,14 @@ class EventCrf(nn.Layer):
 
     def forward(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
         """Emission scores of the content tokens, [b, l, r, k]; rows end at ``batch["lengths"]``."""
-        hidden = self.backbone(paddle.to_tensor(batch["ids"])).hidden[:, 1:-1]  # [b, l, h]
-        hidden = dropout(hidden, self.settings.head_dropout, self.training)  # [b, l, h]
+        encoded = dropout(self.backbone(paddle.to_tensor(batch["ids"])).hidden, self.settings.head_dropout, self.training)  # [b, l + 2, h]
+        hidden = encoded[:, 1:-1]  # [b, l, h]
         b, l = hidden.shape[:2]
-        return self.emit(hidden).reshape([b, l, self.crf.num_chains, self.num_tags])  # [b, l, r, k]
+        emissions = self.emit(hidden).reshape([b, l, self.crf.num_chains, self.num_tags])  # [b, l, r, k]
+        if self.gate is None:
+            return emissions
+        gate = self.gate(encoded[:, 0]).reshape([b, 1, self.crf.num_chains, 1])  # [b, 1, r, 1]
+        return emissions - gate * self._outside  # [b, l, r, k]
 
     def loss(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
         """Negative log-likelihood of all chains, averaged over the texts of the batch, []."""
@@ -79,12 +90,12 @@ class EventCrf(nn.Layer):
     def outputs(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """Emission scores for decoding, [b, l, r, k] float32."""
         with paddle.no_grad():
-            return self(batch).numpy()  # [b, l, r, k]
+            return self(batch)[:, :, : self.predicted_chains].numpy()  # [b, l, r, k]
 
     def transitions(self) -> np.ndarray:
         """Transition scores with forbidden moves pushed down, [r, k, k] float32."""
         with paddle.no_grad():
-            return self.crf.masked_transitions().numpy()  # [r, k, k]
+            return self.crf.masked_transitions()[: self.predicted_chains].numpy()  # [r, k, k]
 
     def collate(self, features: EventFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool) -> dict[str, np.ndarray]:
         """One batch: ``ids`` [b, l + 2], ``lengths`` [b] (content tokens) and, when labelled, ``tags`` [b, l, r]."""
@@ -92,21 +103,21 @@ class EventCrf(nn.Layer):
         batch = {"ids": pad(ids, value=vocabulary.pad_id), "lengths": features.ids.lengths[rows]}  # [b, l + 2], [b]
         if labelled:
             longest = int(batch["lengths"].max())
-            batch["tags"] = np.stack([gold_tags(features.spans[row], longest, self.num_pairs, self.settings.tagging) for row in rows])  # [b, l, r]
+            batch["tags"] = np.stack([gold_tags(features.spans[row], longest, self.num_labels, self.settings.tagging) for row in rows])  # [b, l, r]
         return batch
 
 
-def gold_tags(spans: np.ndarray, length: int, num_pairs: int, tagging: str) -> np.ndarray:
-    """Gold spans [n, 3] of (pair, first, last) as tags, [length, r] int64.
+def gold_tags(spans: np.ndarray, length: int, num_labels: int, tagging: str) -> np.ndarray:
+    """Gold spans [n, 3] of (label, first, last) as tags, [length, r] int64; labels from ``num_labels`` on are left out.
 
     Where spans collide in one chain the longer one stays, as it holds most of the characters that the metric counts.
     """
-    chains = num_pairs if tagging == "per_role" else 1
+    chains = num_labels if tagging == "per_role" else 1
     tags = np.zeros((length, chains), dtype=np.int64)  # [l, r]
     order = sorted(range(len(spans)), key=lambda index: (spans[index][1] - spans[index][2], spans[index][1], index))
-    for pair, first, last in spans[order].tolist():
-        chain, label = (pair, 0) if tagging == "per_role" else (0, pair)
-        if tags[first : last + 1, chain].any():
+    for number, first, last in spans[order].tolist():
+        chain, label = (number, 0) if tagging == "per_role" else (0, number)
+        if number >= num_labels or tags[first : last + 1, chain].any():
             continue
         tags[first, chain] = 2 * label + 1
         tags[first + 1 : last + 1, chain] = 2 * label + 2

@@ -206,7 +206,8 @@ def test_gradient_is_marginals_less_gold(problem):
     nodes = paddle.to_tensor(emissions, stop_gradient=False)  # [b, l, r, k]
     crf(nodes, paddle.to_tensor(gold), paddle.to_tensor(lengths)).sum().backward()
     np.testing.assert_allclose(nodes.grad.numpy(), wanted, atol=2e-4)
-    np.testing.assert_allclose(crf.transitions.grad.numpy(), wanted_moves, atol=1e-3)
+    if l > 1:
+        np.testing.assert_allclose(crf.transitions.grad.numpy(), wanted_moves, atol=1e-3)
 
 
 def test_gradient_equals_finite_differences():
