@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shared.errors import input_error
+
 from .console import progress, say
 
 if TYPE_CHECKING:
@@ -40,7 +42,18 @@ def cache_key(task: Task, path: Path, schema: Any, encoder: Encoder, settings: F
 def features_of(
     task: Task, path: Path, records: list[Any], schema: Any, encoder: Encoder, settings: FeatureSettings, *, limit: int | None = None
 ) -> tuple[Any, Path]:
-    """Features of ``records`` (the records of the file ``path``) and their folder, from the cache or made now."""
+    """Features of ``records`` (the records of the file ``path``) and their folder, from the cache or made now.
+
+    Raises InputError for windows longer than the encoder reads.
+    """
+    longest = encoder.backbone.config.max_length - 2
+    if settings.window > longest:
+        raise input_error(
+            "LIC-E002",
+            found=f"features.window = {settings.window}",
+            expected=f"at most {longest}, what this encoder reads beside [CLS] and [SEP]",
+            remedy=f"Lower it: --set features.window={longest}.",
+        )
     folder = CACHE / task.name / cache_key(task, path, schema, encoder, settings, limit if limit is not None else len(records))
     if (folder / "manifest.json").is_file():
         return task.load_features(folder), folder

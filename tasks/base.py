@@ -35,7 +35,7 @@ class Task(Protocol):
 
     * a record: one text of a file, with ``text`` and, where the track has ids, ``id``;
     * a schema: ``write(path)`` for the run folder, ``as_lines()`` (JSON values) for the cache key;
-    * features of n records in w windows: ``len`` is w, ``lengths`` [w] int counts tokens with [CLS] and [SEP], ``ids.lengths`` [w] without;
+    * features of n records in w windows: ``len`` is w, ``lengths`` [w] counts tokens with [CLS] and [SEP], ``ids.lengths`` [w] without,
       ``lost_count`` says how much of the gold they cannot give back; ``save(folder, meta)`` writes what :meth:`load_features` reads;
     * a model: a paddle layer whose encoder is ``backbone``; ``collate(features, rows, vocabulary, labelled=)`` makes a batch of the windows
       ``rows`` [b], ``loss(batch)`` its mean loss, [];
@@ -61,7 +61,7 @@ class Task(Protocol):
         ...
 
     def read_records(self, path: Path, schema: Any | None, *, labelled: bool | None = None) -> ReadResult:
-        """``labelled``: True wants annotations, False ignores them, None takes what each line has. Without ``schema`` names go unchecked."""
+        """``labelled``: True wants annotations, False ignores them, None takes what each line has. No ``schema``: names go unchecked."""
         ...
 
     def describe(self, rows: Sequence[Any]) -> dict[str, Any]:

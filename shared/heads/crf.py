@@ -24,8 +24,9 @@ class LinearChainCRF(nn.Layer):
     """Transition scores of ``num_chains`` chains and the negative log-likelihood of gold taggings.
 
     The forward recursion keeps ``a = log alpha`` and moves with ``m + log(exp(a - m) @ exp(T))``, m = max a: one matrix product
-    for all chains and rows, where the usual form needs a ``[b, k, k]`` logsumexp a step. Both are equal; the product is safe because the
-    largest term of every row is exactly 1.
+    for all chains and rows, where the usual form needs a ``[b, k, k]`` logsumexp a step. The product is safe because the largest term of
+    every row is exactly 1. Both forms are equal as long as a tag that only far worse tags may precede lies within 69 nats (``_TINY``) of
+    the best one; beyond that its score is taken for too high, so that log Z, and the loss, err upwards and stay finite.
 
     ``allowed`` [k, k] and ``allowed_start`` [k] are boolean arrays of the moves and first tags that may happen (default: all).
     ``learning_rate_multiplier`` applies to the transitions alone: they are under-trained at an encoder's rate (article 7196; the LIC2020

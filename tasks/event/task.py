@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from .models.crf import EventCrf
 
 
+CEILING_TOKENS = 4096
+"""Padded tokens a batch of gold tensors."""
+
+
 class DecodeSettings(Settings):
     """The ``[decode]`` table. ``outside_shift`` is taken from the score of tag O: above 0 it trades precision for recall."""
 
@@ -96,7 +100,9 @@ class EventTask:
     def build_model(self, backbone: Any, schema: EventSchema, recipe: Recipe) -> EventCrf:
         from .models.crf import EventCrf
 
-        return EventCrf(backbone, num_pairs=len(schema.pairs), num_types=len(schema.types), settings=self._model_settings(recipe))
+        ratio = recipe.training.head_learning_rate / recipe.training.learning_rate
+        settings = self._model_settings(recipe)
+        return EventCrf(backbone, num_pairs=len(schema.pairs), num_types=len(schema.types), settings=settings, head_ratio=ratio)
 
     def predict(
         self,
@@ -133,6 +139,7 @@ class EventTask:
         """What decoding gives when the head's output tensors are the gold ones: the representation's own ceiling."""
         import numpy as np
 
+        from shared.features.batches import token_budget_batches
         from shared.heads.crf import FORBIDDEN, bio_constraints
 
         from .decode import decode_batch, gold_emissions, to_predictions
@@ -144,10 +151,10 @@ class EventTask:
         allowed, starts = bio_constraints(labels)  # [k, k], [k]
         transitions = np.repeat(np.where(allowed, 0.0, FORBIDDEN).astype(np.float32)[None], chains, axis=0)  # [r, k, k]
         found = []
-        for row in range(len(features)):
-            tags = gold_tags(features.spans[row], len(features.ids[row]), pairs, settings.tagging)  # [l, r]
-            emissions = gold_emissions(tags, 2 * labels + 1)[None]  # [1, l, r, k]
-            found += decode_batch(emissions, [row], features, transitions, allowed_start=starts)
+        for batch in token_budget_batches(features.lengths, CEILING_TOKENS if settings.tagging == "per_role" else CEILING_TOKENS // 8):
+            longest = int(features.ids.lengths[batch].max())
+            tags = np.stack([gold_tags(features.spans[row], longest, pairs, settings.tagging) for row in batch])  # [b, l, r]
+            found += decode_batch(gold_emissions(tags, 2 * labels + 1), batch, features, transitions, allowed_start=starts)
         return to_predictions(found, features, rows, schema)
 
     def score(self, rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]], **options: Any) -> dict[str, Any]:

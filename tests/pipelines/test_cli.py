@@ -59,7 +59,10 @@ WRONG = {
     "no such track to score": (["score", "evnt", "a.json", "b.json"], "evnt"),
     "no such recipe": (["train", "event", "--recipe", "quik", "--data", str(SAMPLES)], "Did you mean 'quick'?"),
     "a misspelt key": (["train", "event", "--recipe", "quick", "--data", str(SAMPLES), "--set", "training.epoch=3"], "'epochs'"),
-    "no value to a key": (["train", "event", "--recipe", "quick", "--data", str(SAMPLES), "--set", "training.epochs"], "--set training.epochs"),
+    "no value to a key": (
+        ["train", "event", "--recipe", "quick", "--data", str(SAMPLES), "--set", "training.epochs"],
+        "--set training.epochs",
+    ),
     "no such device": (["train", "event", "--recipe", "quick", "--data", str(SAMPLES), "--device", "tpu"], "tpu"),
     "no such data": (["train", "event", "--recipe", "quick", "--data", "nowhere"], "nowhere"),
     "no data at all": (["train", "event", "--recipe", "quick"], "lic data import event"),

@@ -37,7 +37,9 @@ def test_every_track_provides_it(track):
         for parameter in wanted:
             assert parameter.name in has, f"{name} lacks {parameter.name}"
             assert has[parameter.name].kind == parameter.kind, f"{name}({parameter.name})"
-            assert parameter.default is inspect.Parameter.empty or has[parameter.name].default == parameter.default, f"{name}({parameter.name})"
+            assert parameter.default is inspect.Parameter.empty or has[parameter.name].default == parameter.default, (
+                f"{name}({parameter.name})"
+            )
         positional = [parameter.name for parameter in wanted if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
         assert list(has)[: len(positional)] == positional, f"{name}: another order"
         further = [parameter for parameter in has.values() if parameter.name not in asked.parameters]

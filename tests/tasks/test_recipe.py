@@ -169,7 +169,11 @@ def test_unknown_names_and_damaged_files(tmp_path):
 
 @settings(max_examples=50, deadline=None)
 @given(
-    st.floats(1e-6, 1e6), st.integers(16, 10**6), st.integers(-(2**63), 2**63 - 1), st.text(st.characters(codec="utf-8")), st.none() | st.integers(1, 99)
+    st.floats(1e-6, 1e6),
+    st.integers(16, 10**6),
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(st.characters(codec="utf-8")),
+    st.none() | st.integers(1, 99),
 )
 def test_any_recipe_comes_back_from_toml(tmp_path_factory, rate, tokens, seed, source, limit):
     recipe = Recipe.model_validate(

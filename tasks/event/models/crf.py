@@ -32,7 +32,7 @@ class CrfSettings(Settings):
 
     name: Literal["crf"] = "crf"
     tagging: Literal["per_role", "flat"] = "per_role"
-    transition_rate: float = Field(100.0, gt=0, description="learning rate of the transitions over the head's")
+    transition_rate: float = Field(100.0, gt=0, description="learning rate of the transitions over the encoder's")
     outside_bias: float = Field(4.0, description="initial score of tag O over the others: almost every token is outside")
     text_gate: bool = Field(True, description="per_role: a score of the whole text for each chain, added to its B and I")
     triggers: bool = Field(True, description="per_role: also learn where triggers are, one chain a type; they are not predicted")
@@ -40,9 +40,10 @@ class CrfSettings(Settings):
 
 
 class EventCrf(nn.Layer):
-    """Encoder, one linear layer, CRF chains. ``num_pairs``: (type, role) pairs of the schema; ``num_types``: its types."""
+    """Encoder, one linear layer, CRF chains. ``num_pairs``: (type, role) pairs of the schema; ``num_types``: its types;
+    ``head_ratio``: the head's learning rate over the encoder's, for which the transitions' multiplier makes up."""
 
-    def __init__(self, backbone: Backbone, *, num_pairs: int, num_types: int, settings: CrfSettings):
+    def __init__(self, backbone: Backbone, *, num_pairs: int, num_types: int, settings: CrfSettings, head_ratio: float = 1.0):
         super().__init__()
         self.backbone = backbone
         self.settings = settings
@@ -67,7 +68,7 @@ class EventCrf(nn.Layer):
             num_chains=chains,
             allowed=self.allowed,
             allowed_start=self.allowed_start,
-            learning_rate_multiplier=settings.transition_rate,
+            learning_rate_multiplier=settings.transition_rate / head_ratio,
         )
 
     def forward(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:

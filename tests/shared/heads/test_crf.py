@@ -77,7 +77,7 @@ def test_check_values_of_viterbi():
 @st.composite
 def problems(draw, constrained=True):
     """Emissions [b, l, r, k], transitions [r, k, k], lengths [b], allowed moves, starts; at least one tagging is allowed."""
-    b, l, r, k = draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.integers(2, 4))
+    b, length, r, k = draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.integers(2, 4))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     spread = draw(st.sampled_from([0.1, 1.0, 5.0]))
     allowed, starts = np.ones((k, k), dtype=bool), np.ones(k, dtype=bool)
@@ -86,9 +86,9 @@ def problems(draw, constrained=True):
         np.fill_diagonal(allowed, True)
         starts[rng.integers(k)] = True
     return (
-        rng.normal(0, spread, (b, l, r, k)).astype(np.float32),
+        rng.normal(0, spread, (b, length, r, k)).astype(np.float32),
         rng.normal(0, spread, (r, k, k)).astype(np.float32),
-        rng.integers(1, l + 1, b),
+        rng.integers(1, length + 1, b),
         allowed,
         starts,
     )
@@ -98,15 +98,15 @@ def problems(draw, constrained=True):
 @given(problems())
 def test_layer_and_decode_equal_enumeration(problem):
     emissions, transitions, lengths, allowed, starts = problem
-    b, l, r, _ = emissions.shape
+    b, length, r, _ = emissions.shape
     crf = layer_with(transitions, allowed=allowed, allowed_start=starts)
     partition = crf.log_partition(paddle.to_tensor(emissions), paddle.to_tensor(lengths)).numpy()  # [b, r]
     masked = crf.masked_transitions().numpy()  # [r, k, k]
     messages = forward_backward(emissions, masked, lengths, starts=starts)
     tags, best = viterbi(emissions, masked, lengths, starts=starts)
-    assert tags.shape == (b, l, r) and best.shape == (b, r)
+    assert tags.shape == (b, length, r) and best.shape == (b, r)
     expected = np.empty((b, r))  # [b, r]
-    some_path = np.zeros((b, l, r), dtype=np.int64)  # [b, l, r]
+    some_path = np.zeros((b, length, r), dtype=np.int64)  # [b, l, r]
     some_score = np.empty((b, r))  # [b, r]
     for row in range(b):
         for chain in range(r):
@@ -185,9 +185,9 @@ def test_forward_backward_takes_a_length_for_each_chain():
 @given(problems())
 def test_gradient_is_marginals_less_gold(problem):
     emissions, transitions, lengths, allowed, starts = problem
-    b, l, r, k = emissions.shape
+    b, length, r, k = emissions.shape
     crf = layer_with(transitions, allowed=allowed, allowed_start=starts)
-    gold = np.zeros((b, l, r), dtype=np.int64)  # [b, l, r]
+    gold = np.zeros((b, length, r), dtype=np.int64)  # [b, l, r]
     wanted = np.zeros(emissions.shape)  # [b, l, r, k]
     wanted_moves = np.zeros(transitions.shape)  # [r, k, k]
     for row in range(b):
@@ -206,7 +206,7 @@ def test_gradient_is_marginals_less_gold(problem):
     nodes = paddle.to_tensor(emissions, stop_gradient=False)  # [b, l, r, k]
     crf(nodes, paddle.to_tensor(gold), paddle.to_tensor(lengths)).sum().backward()
     np.testing.assert_allclose(nodes.grad.numpy(), wanted, atol=2e-4)
-    if l > 1:
+    if length > 1:
         np.testing.assert_allclose(crf.transitions.grad.numpy(), wanted_moves, atol=1e-3)
 
 
@@ -245,6 +245,20 @@ def test_extreme_emissions_stay_finite(constraints):
     assert np.isfinite(nodes.grad.numpy()).all() and np.isfinite(crf.transitions.grad.numpy()).all()
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([50.0, 500.0, 5000.0]))
+def test_beyond_the_exact_range_the_loss_errs_upwards(seed, spread):
+    """Forbidden moves and scores further apart than float32's exponent reaches: never below the true loss, so never below 0."""
+    allowed, starts = bio_constraints(1)
+    rng = np.random.default_rng(seed)
+    emissions = rng.normal(0, spread, (1, 5, 1, 3)).astype(np.float32)  # [1, 5, 1, 3]
+    scores = every_score(emissions[0, :, 0].astype(np.float64), np.zeros((3, 3)), allowed=allowed, starts=starts)
+    path = list(scores)[rng.integers(len(scores))]
+    crf = layer_with(np.zeros((1, 3, 3)), allowed=allowed, allowed_start=starts)
+    loss = float(nll(crf, emissions, np.array(path)[None, :, None], np.array([5])))
+    assert np.isfinite(loss) and loss >= log_sum(scores.values()) - scores[path] - 1e-5 * spread
+
+
 def test_one_far_better_tagging_costs_nothing():
     allowed, starts = bio_constraints(1)
     gold = np.array([[[0], [1], [2], [0]]])  # [1, 4, 1]
@@ -260,12 +274,12 @@ def test_one_far_better_tagging_costs_nothing():
 @given(problems(), st.integers(1, 3), st.integers(0, 1000))
 def test_nothing_beyond_the_length_counts(problem, extra, seed):
     emissions, transitions, lengths, allowed, starts = problem
-    b, l, r, k = emissions.shape
+    b, length, r, k = emissions.shape
     rng = np.random.default_rng(seed)
-    gold = rng.integers(0, k, (b, l, r))
+    gold = rng.integers(0, k, (b, length, r))
     longer = np.concatenate([emissions, np.zeros((b, extra, r, k), np.float32)], axis=1)  # [b, l + extra, r, k]
     gold_longer = np.concatenate([gold, rng.integers(0, k, (b, extra, r))], axis=1)  # [b, l + extra, r]
-    beyond = np.arange(l + extra) >= lengths[:, None]  # [b, l + extra]
+    beyond = np.arange(length + extra) >= lengths[:, None]  # [b, l + extra]
     longer[beyond] = rng.normal(0, 50, longer[beyond].shape)
     gold_longer[beyond] = rng.integers(0, k, gold_longer[beyond].shape)
     crf = layer_with(transitions, allowed=allowed, allowed_start=starts)
@@ -277,9 +291,12 @@ def test_nothing_beyond_the_length_counts(problem, extra, seed):
     long.sum().backward()
     assert not padded.grad.numpy()[beyond].any()
     masked = crf.masked_transitions().numpy()  # [r, k, k]
-    assert (viterbi(emissions, masked, lengths, starts=starts)[0] == viterbi(longer, masked, lengths, starts=starts)[0][:, :l]).all()
+    assert (viterbi(emissions, masked, lengths, starts=starts)[0] == viterbi(longer, masked, lengths, starts=starts)[0][:, :length]).all()
     np.testing.assert_allclose(
-        forward_backward(emissions, masked, lengths).log_partition, forward_backward(longer, masked, lengths).log_partition, rtol=1e-5, atol=1e-4
+        forward_backward(emissions, masked, lengths).log_partition,
+        forward_backward(longer, masked, lengths).log_partition,
+        rtol=1e-5,
+        atol=1e-4,
     )
 
 

@@ -106,6 +106,13 @@ def test_halves_of_a_long_span_are_joined_with_the_lesser_score():
     assert merge_windows(halves) == [WindowSpan(3, 2, 11, 0.4)]
 
 
+def test_a_span_that_was_seen_to_end_is_not_prolonged():
+    whole, remainder = WindowSpan(3, 2, 7, 0.9), WindowSpan(3, 5, 11, 0.4, True, False)
+    assert merge_windows([whole, remainder]) == [whole]
+    whole, remainder = WindowSpan(3, 2, 7, 0.4, False, True), WindowSpan(3, 5, 11, 0.9)
+    assert merge_windows([whole, remainder]) == [remainder]
+
+
 def test_a_cut_remainder_inside_a_whole_span_goes():
     spans = [WindowSpan(0, 4, 7, 0.99, False, True), WindowSpan(0, 4, 9, 0.5)]
     assert merge_windows(spans) == [WindowSpan(0, 4, 9, 0.5)]

@@ -49,9 +49,7 @@ def collate(rows):
 
 def run(model=None, evaluate=None, *, collate=collate, **changes):
     model = model or Regression()
-    return model, train(
-        model, lengths=LENGTHS, collate=collate, evaluate=evaluate, settings=dataclasses.replace(SETTINGS, **changes)
-    )
+    return model, train(model, lengths=LENGTHS, collate=collate, evaluate=evaluate, settings=dataclasses.replace(SETTINGS, **changes))
 
 
 # -- plan --------------------------------------------------------------------------------------------------------
@@ -143,7 +141,9 @@ def test_evaluations():
     assert modes == [False] * 6 and all(model.modes)
 
 
-@pytest.mark.parametrize(("epochs", "per_epoch", "expected"), [(1, 1, [1]), (0.5, 1, [0.5]), (2.5, 1, [1, 2, 2.5]), (1, 3, [1 / 3, 2 / 3, 1])])
+@pytest.mark.parametrize(
+    ("epochs", "per_epoch", "expected"), [(1, 1, [1]), (0.5, 1, [0.5]), (2.5, 1, [1, 2, 2.5]), (1, 3, [1 / 3, 2 / 3, 1])]
+)
 def test_evaluations_fall_on_parts_of_epochs_and_on_the_end(epochs, per_epoch, expected):
     events = run(evaluate=lambda: ({}, 0.0), epochs=epochs, evaluations_per_epoch=per_epoch)[1]
     assert [event.epoch for event in events if isinstance(event, Evaluated)] == pytest.approx(expected, abs=0.15)

@@ -83,7 +83,7 @@ def test_tiny_windows_give_what_whole_texts_give(tagging, window, overlap):
 
 
 def overlapping(row):
-    """Whether two arguments touch the same character (in flat tags even of different roles, where the longer one wins by its visible part)."""
+    """Whether two arguments share a character: in one chain the longer one wins, and windows see parts of different lengths."""
     places = sorted({(a.start, a.start + len(a.text)) for e in row.events for a in e.arguments})
     return any(left[1] > right[0] for left, right in zip(places, places[1:], strict=False))
 
@@ -152,7 +152,9 @@ def test_any_scores_give_verbatim_predictions(rows, tagging, seed, spread):
     features = make_features(rows, SCHEMA, WORDS, window=10, overlap=3)
     chains, labels = (3, 1) if tagging == "per_role" else (1, 3)
     allowed, starts = bio_constraints(labels)
-    transitions = (rng.normal(size=(chains, 2 * labels + 1, 2 * labels + 1)) + np.where(allowed, 0, FORBIDDEN)).astype(np.float32)  # [r, k, k]
+    transitions = (rng.normal(size=(chains, 2 * labels + 1, 2 * labels + 1)) + np.where(allowed, 0, FORBIDDEN)).astype(
+        np.float32
+    )  # [r, k, k]
     found = []
     for row in range(len(features)):
         emissions = rng.normal(0, spread, (1, len(features.ids[row]), chains, 2 * labels + 1)).astype(np.float32)  # [1, l, r, k]
@@ -207,6 +209,20 @@ def test_probability_is_that_of_the_span_among_all_taggings():
     assert (record, span.label, span.first, span.last) == (0, 0, 0, 1)
     # OO 0, OB 0, BO 1, BB 1, BI 3: the others are forbidden
     assert span.score == pytest.approx(np.exp(3) / (2 + 2 * np.exp(1) + np.exp(3)), rel=1e-4)
+
+
+def test_probability_does_not_count_longer_spans():
+    rows, features = one_text("旧伞")
+    allowed, starts = bio_constraints(1)
+    transitions = np.repeat(np.where(allowed, 0.0, FORBIDDEN).astype(np.float32)[None], 3, axis=0)  # [3, 3, 3]
+    emissions = np.zeros((1, 2, 3, 3), dtype=np.float32)  # [1, l, r, k]
+    emissions[0, :, 1:, 0] = 20
+    emissions[0, 0, 0] = [0.0, 3.0, 0.0]
+    emissions[0, 1, 0] = [1.0, -20.0, 0.5]
+    ((_, span),) = decode_batch(emissions, [0], features, transitions, allowed_start=starts)
+    assert (span.first, span.last) == (0, 0)
+    # OO 1, BO 4, BI 3.5; OB and BB come to nothing
+    assert span.score == pytest.approx(np.exp(4) / (np.exp(1) + np.exp(4) + np.exp(3.5)), rel=1e-4)
 
 
 def test_outside_shift_trades_precision_for_recall():
