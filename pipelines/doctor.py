@@ -71,7 +71,8 @@ def _python() -> Finding:
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.version_info < (3, 10) or sys.version_info >= (3, 13):
         return Finding("python", found, "wrong", "use Python 3.10 to 3.12; tested with 3.11")
-    return Finding("python", found, "ok" if sys.version_info[:2] == (3, 11) else "note", "" if sys.version_info[:2] == (3, 11) else "tested with 3.11")
+    tested = sys.version_info[:2] == (3, 11)
+    return Finding("python", found, "ok" if tested else "note", "" if tested else "tested with 3.11")
 
 
 def _installed(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
@@ -159,7 +160,7 @@ class Backbone(nn.Layer):
     def __init__(self, config: BackboneConfig):
         super().__init__()
         self.config = config
-        weight_attr = paddle.ParamAttr(initializer=nn.initializer.TruncatedNormal(0.0, config.initializer_range))
+        weight_attr = paddle.ParamAttr(initializer=_two_deviations(config.initializer_range))
         self.embeddings = Embeddings(config, weight_attr)
         self.blocks = nn.LayerList([Block(config, weight_attr) for _ in range(config.num_layers)])
         self.pooler = Linear(config.hidden_size, config.hidden_size, weight_attr=weight_attr) if config.has_pooler else None
@@ -202,3 +203,11 @@ class Backbone(nn.Layer):
                 f"{ids.shape[1]} tokens do not fit the {longest} positions of this encoder: "
                 f"cut the text into windows of at most {longest} tokens"
             )
+
+
+def _two_deviations(deviation: float) -> nn.initializer.Initializer:
+    """Normal(0, deviation) cut off at two deviations. Paddle 3 takes the bounds as they are (and has ±2), paddle 2 always cuts there."""
+    kind = nn.initializer.TruncatedNormal
+    if "a" in inspect.signature(kind.__init__).parameters:
+        return kind(0.0, deviation, a=-2 * deviation, b=2 * deviation)
+    return kind(0.0, deviation)

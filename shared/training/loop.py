@@ -105,7 +105,7 @@ def train(
     evaluation_steps = _evaluation_steps(batches, settings.evaluations_per_epoch)
     best = -math.inf
     layer.train()
-    for index, (epoch, rows) in enumerate(batches):
+    for index, (_, rows) in enumerate(batches):
         factor = linear_schedule(index, total_steps=len(batches), warmup_steps=warmup)
         optimizer.set_lr(settings.learning_rate * factor)
         loss = layer.loss(collate(rows))  # []

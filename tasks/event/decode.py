@@ -56,7 +56,7 @@ def decode_batch(
     messages = forward_backward(fired, moves, lengths[batch_rows][None], starts=allowed_start)
     single_chain = transitions.shape[0] == 1
     found: list[tuple[int, WindowSpan]] = []
-    for index, (batch_row, chain) in enumerate(zip(batch_rows.tolist(), chains.tolist())):
+    for index, (batch_row, chain) in enumerate(zip(batch_rows.tolist(), chains.tolist(), strict=True)):
         record, begin, total = features.windows[rows[batch_row]].tolist()
         path = tags[batch_row, :, chain]  # [l]
         length = int(lengths[batch_row])
@@ -80,7 +80,7 @@ def to_predictions(
     for record, span in found:
         by_record[record].append(span)
     predictions: list[list[Prediction]] = []
-    for index, (record, spans) in enumerate(zip(records, by_record)):
+    for index, (record, spans) in enumerate(zip(records, by_record, strict=True)):
         starts, ends = features.starts[index], features.ends[index]
         row = []
         for span in merge_windows(spans):

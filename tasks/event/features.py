@@ -75,7 +75,7 @@ def make_features(records: Sequence[EventRecord], schema: EventSchema, tokenizer
     Gold arguments cut by a window's border keep their inner part there, so that no window teaches that they are nothing.
     """
     ids, windows, starts, ends, spans, lost = [], [], [], [], [], []
-    for index, (record, encoding) in enumerate(zip(records, tokenizer.encode_batch([record.text for record in records]))):
+    for index, (record, encoding) in enumerate(zip(records, tokenizer.encode_batch([record.text for record in records]), strict=True)):
         starts.append(encoding.starts)
         ends.append(encoding.ends)
         gold = _token_spans(record, encoding, schema, lost)

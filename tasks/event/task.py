@@ -62,7 +62,7 @@ class EventTask:
         return record.text
 
     def write_submission(self, path: Path, rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]]) -> None:
-        submission.write_submission(path, ((record.id, _by_type(found)) for record, found in zip(rows, predictions)))
+        submission.write_submission(path, ((record.id, _by_type(found)) for record, found in zip(rows, predictions, strict=True)))
 
     def check_submission(self, path: Path, *, schema: EventSchema | None = None, against: Path | None = None) -> list[Problem]:
         return submission.check_submission(path, schema=schema, against=against)
@@ -160,7 +160,7 @@ class EventTask:
     def score(self, rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]], **options: Any) -> dict[str, Any]:
         gold = {record.id: records.as_triples(record) for record in rows}
         predicted = {
-            record.id: [(found.type, found.role, found.text) for found in row] for record, row in zip(rows, predictions)
+            record.id: [(found.type, found.role, found.text) for found in row] for record, row in zip(rows, predictions, strict=True)
         }
         return metric.score(gold, predicted, **options)
 
@@ -170,7 +170,7 @@ class EventTask:
         """Every gold argument that ``predictions`` miss and every prediction that is not gold, with the cause where features know it."""
         causes = {(lost.id, lost.type, lost.role, lost.text): lost.reason for lost in features.lost}
         found: list[dict[str, Any]] = []
-        for record, row in zip(rows, predictions):
+        for record, row in zip(rows, predictions, strict=True):
             gold = set(records.as_triples(record))
             predicted = {(prediction.type, prediction.role, prediction.text) for prediction in row}
             for kind, role, text in sorted(gold - predicted):

@@ -9,7 +9,7 @@ Notation: b batch, l content tokens, h hidden, r chains, k tags a chain, p (type
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import paddle
