@@ -98,6 +98,9 @@ def _packages() -> list[Finding]:
 def _gpu() -> list[Finding]:
     devices = _nvidia_smi()
     try:
+        from shared import environment
+
+        environment.import_paddle()
         import paddle
     except Exception as error:  # whatever stops the import is what the person must know
         return [Finding("paddle import", f"{type(error).__name__}: {error}", "wrong", CPU_INSTALL)]
