@@ -2,15 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.errors import InputError, input_error
 from tasks.base import Task
 
 from .console import say
 
+if TYPE_CHECKING:
+    from tasks.recipe import Recipe
+
 SHOWN = 20
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """A track with a checked recipe and its labelled splits, ``train`` and ``dev``: the start of everything that trains."""
+
+    task: Task
+    recipe: Recipe
+    folder: Path
+    schema: Any
+    paths: dict[str, Path]
+    records: dict[str, list[Any]]
+
+    @property
+    def texts(self) -> list[str]:
+        """The training texts, for a vocabulary of their own."""
+        return [self.task.text_of(record) for record in self.records["train"]]
+
+
+def open_labelled(track: str, *, data: Path | None, recipe: str, overrides: tuple[str, ...], skip_bad: bool) -> LabelledData:
+    """Checks the recipe, then reads schema, train and dev; the first ``training.max_records`` of train, saying so."""
+    from tasks.official import find_split
+    from tasks.recipe import load_recipe
+    from tasks.registry import get_task
+
+    task = get_task(track)
+    settings = load_recipe(task.recipes, recipe, overrides, check=task.check_recipe)
+    folder = data_folder(track, data)
+    schema = task.read_schema(find_split(track, folder, "schema"))
+    paths = {split: find_split(track, folder, split) for split in ("train", "dev")}
+    records = {split: read_split(task, path, schema, labelled=True, skip_bad=skip_bad) for split, path in paths.items()}
+    limit = settings.training.max_records
+    if limit is not None and limit < len(records["train"]):
+        say(f"training.max_records = {limit}: the first {limit} of {len(records['train'])} training records are used.")
+        records["train"] = records["train"][:limit]
+    return LabelledData(task, settings, folder, schema, paths, records)
 
 
 def data_folder(track: str, folder: Path | None) -> Path:

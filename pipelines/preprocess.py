@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 CACHE = Path("data") / "cache"
 
 
-def cache_key(task: Task, path: Path, schema: Any, encoder: Encoder, settings: FeatureSettings, limit: int | None) -> str:
-    """What decides the features: the data, the schema, the tokenizer, the window and the code's feature version."""
+def cache_key(task: Task, path: Path, schema: Any, encoder: Encoder, settings: FeatureSettings, records: int) -> str:
+    """What decides the features: data, schema, tokenizer, window, how many records of the file are used, the code's feature version."""
     from shared.files import digest
 
     parts = [
@@ -34,13 +34,13 @@ def cache_key(task: Task, path: Path, schema: Any, encoder: Encoder, settings: F
         encoder.vocabulary.sha256,
         encoder.lower_case,
         settings.model_dump(),
-        limit,
+        records,
     ]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def features_of(
-    task: Task, path: Path, records: list[Any], schema: Any, encoder: Encoder, settings: FeatureSettings, *, limit: int | None = None
+    task: Task, path: Path, records: list[Any], schema: Any, encoder: Encoder, settings: FeatureSettings
 ) -> tuple[Any, Path]:
     """Features of ``records`` (the records of the file ``path``) and their folder, from the cache or made now.
 
@@ -54,7 +54,7 @@ def features_of(
             expected=f"at most {longest}, what this encoder reads beside [CLS] and [SEP]",
             remedy=f"Lower it: --set features.window={longest}.",
         )
-    folder = CACHE / task.name / cache_key(task, path, schema, encoder, settings, limit if limit is not None else len(records))
+    folder = CACHE / task.name / cache_key(task, path, schema, encoder, settings, len(records))
     if (folder / "manifest.json").is_file():
         return task.load_features(folder), folder
     features = task.make_features(records, schema, encoder.tokenizer, settings)
@@ -69,25 +69,16 @@ def preprocess(
     track: str, *, data: Path | None = None, recipe: str = "default", overrides: tuple[str, ...] = (), skip_bad: bool = False
 ) -> dict[str, str]:
     """Makes the features of train and dev for a recipe. Returns the folder of each."""
-    from tasks.official import find_split
-    from tasks.recipe import load_recipe
-    from tasks.registry import get_task
-
-    from .data_files import data_folder, read_split
+    from .data_files import open_labelled
     from .encoders import open_encoder
 
-    task = get_task(track)
-    settings = load_recipe(task.recipes, recipe, overrides, check=task.check_recipe)
-    folder = data_folder(track, data)
-    schema = task.read_schema(find_split(track, folder, "schema"))
-    paths = {split: find_split(track, folder, split) for split in ("train", "dev")}
-    records = {split: read_split(task, path, schema, labelled=True, skip_bad=skip_bad) for split, path in paths.items()}
-    encoder = open_encoder(settings.encoder, texts=[task.text_of(record) for record in records["train"]], data=folder)
+    opened = open_labelled(track, data=data, recipe=recipe, overrides=overrides, skip_bad=skip_bad)
+    encoder = open_encoder(opened.recipe.encoder, texts=opened.texts, data=opened.folder)
     made = {}
     with progress(f"preprocess {track}") as advance:
-        for index, (split, path) in enumerate(paths.items()):
-            made[split] = str(features_of(task, path, records[split], schema, encoder, settings.features)[1])
-            advance(index + 1, len(paths))
+        for index, (split, path) in enumerate(opened.paths.items()):
+            made[split] = str(features_of(opened.task, path, opened.records[split], opened.schema, encoder, opened.recipe.features)[1])
+            advance(index + 1, len(opened.paths))
     return made
 
 

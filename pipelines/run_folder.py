@@ -48,7 +48,7 @@ class LoadedRun:
 
 
 def new_run_folder(track: str, name: str, folder: Path | None) -> Path:
-    """An empty folder for a run: ``folder`` if given and it holds no run, else the next free ``runs/<track>/<name>[-N]``."""
+    """Where a run may be written (not made yet): ``folder`` if given and it holds no run, else the next free ``runs/<track>/<name>[-N]``."""
     if folder is None:
         folder, number = RUNS / track / name, 2
         while folder.exists():
@@ -59,7 +59,6 @@ def new_run_folder(track: str, name: str, folder: Path | None) -> Path:
         )
     elif folder.exists() and not folder.is_dir():
         raise input_error("LIC-U002", file=folder, found="a file", expected="a folder for the run", remedy="Name another with --run.")
-    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

@@ -29,40 +29,29 @@ def train(
     import paddle
 
     from shared import environment
-    from tasks.official import find_split
-    from tasks.recipe import load_recipe
-    from tasks.registry import get_task
 
-    from .data_files import data_folder, read_split
+    from .data_files import open_labelled
     from .device import choose_device
     from .encoders import open_encoder
     from .preprocess import features_of
     from .run_folder import new_run_folder, python_packages, write_run
 
-    task = get_task(track)
-    settings = load_recipe(task.recipes, recipe, overrides, check=task.check_recipe)
-    folder = data_folder(track, data)
-    schema = task.read_schema(find_split(track, folder, "schema"))
-    paths = {split: find_split(track, folder, split) for split in ("train", "dev")}
-    records = {split: read_split(task, path, schema, labelled=True, skip_bad=skip_bad) for split, path in paths.items()}
-    limit = settings.training.max_records
-    if limit is not None and limit < len(records["train"]):
-        say(f"training.max_records = {limit}: the first {limit} of {len(records['train'])} training records are used.")
-        records["train"] = records["train"][:limit]
+    target = new_run_folder(track, Path(recipe).stem, run)
+    opened = open_labelled(track, data=data, recipe=recipe, overrides=overrides, skip_bad=skip_bad)
+    task, settings, schema, paths, records = opened.task, opened.recipe, opened.schema, opened.paths, opened.records
     chosen = choose_device(device)
     paddle.seed(settings.training.seed)
-    encoder = open_encoder(settings.encoder, texts=[task.text_of(record) for record in records["train"]], data=folder)
+    encoder = open_encoder(settings.encoder, texts=opened.texts, data=opened.folder)
     features = {split: features_of(task, paths[split], records[split], schema, encoder, settings.features)[0] for split in paths}
     model = task.build_model(encoder.backbone, schema, settings)
 
-    target = new_run_folder(track, Path(recipe).stem, run)
     write_run(
         target,
         task=task,
         recipe=settings,
         schema=schema,
         encoder=encoder,
-        data=folder,
+        data=opened.folder,
         checksums=_checksums(paths),
         environment={"device": chosen, **environment.prepare().as_dict(), "packages": python_packages()},
     )

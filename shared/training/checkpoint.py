@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,30 +9,17 @@ import numpy as np
 import paddle
 from paddle import nn
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from ..errors import input_error
+from ..files import atomic_write
 
 
 def save_weights(layer: nn.Layer, path: str | Path, *, metadata: Mapping[str, str] | None = None) -> None:
     """Writes every parameter and persistent buffer of ``layer``; the file is whole or absent."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: np.ascontiguousarray(value.numpy()) for name, value in layer.state_dict().items()}
-    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file(tensors, aside, metadata=dict(metadata or {}))
-        with open(aside, "rb+") as file:
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(aside, 0o666 & ~umask)
-        os.replace(aside, path)
-    except BaseException:
-        if os.path.exists(aside):
-            os.unlink(aside)
-        raise
+    with atomic_write(path) as file:
+        file.write(save(tensors, metadata=dict(metadata or {})))
 
 
 def load_weights(layer: nn.Layer, path: str | Path) -> None:
