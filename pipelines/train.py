@@ -76,6 +76,7 @@ def _run(model: Any, lengths: Any, collate: Any, evaluate: Any, recipe: Recipe, 
     from shared.training import loop
     from shared.training.checkpoint import save_weights
 
+    from .interrupt import after_this_step
     from .memory import peak_memory_mib
     from .run_folder import LAST, WEIGHTS
 
@@ -88,6 +89,7 @@ def _run(model: Any, lengths: Any, collate: Any, evaluate: Any, recipe: Recipe, 
         open(target / "metrics.jsonl", "w", buffering=1, encoding="utf-8", newline="\n") as metrics,
         open(target / "timing.jsonl", "w", buffering=1, encoding="utf-8", newline="\n") as timing,
         progress(title) as advance,
+        after_this_step() as check_interrupt,
     ):
         try:
             for event in events:
@@ -108,6 +110,7 @@ def _run(model: Any, lengths: Any, collate: Any, evaluate: Any, recipe: Recipe, 
                     shown = "  ".join(f"{name} {value:.4f}" for name, value in event.scores.items())
                     note = f"  dev {event.score:.4f}"
                     say(f"epoch {event.epoch:.2f}: dev {shown}{'  (best so far)' if event.best else ''}  after {(now - began) / 60:.1f} min")
+                check_interrupt()
                 mark = time.perf_counter()
         except KeyboardInterrupt:
             save_weights(model, target / LAST)

@@ -1,7 +1,7 @@
 """A short training loop that yields events. It knows no track, no file and no terminal.
 
-Whoever iterates decides what to draw and what to write. Closing the generator (or Ctrl-C) stops between two steps;
-the state after the last finished step stands in the layer and the optimizer.
+Whoever iterates decides what to draw and what to write. Closing the generator stops between two steps: the state after the
+last finished step stands in the layer and the optimizer. It catches no signal; whoever iterates raises between two events.
 """
 
 from __future__ import annotations
