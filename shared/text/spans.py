@@ -55,3 +55,13 @@ def spans_to_tokens(encoding: Encoding, starts: np.ndarray, ends: np.ndarray) ->
     found = ~none  # [m]
     exact[found] = (encoding.starts[first[found]] == starts[found]) & (encoding.ends[last[found]] == ends[found])
     return first, last, exact
+
+
+def occurrences(text: str, span: str) -> list[int]:
+    """Every character offset at which ``span`` (not empty) stands in ``text``, overlapping ones too."""
+    places = []
+    at = text.find(span)
+    while at >= 0:
+        places.append(at)
+        at = text.find(span, at + 1)
+    return places

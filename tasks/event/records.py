@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.text import occurrences
 from tasks.base import ReadResult
 from tasks.event.schema import EventSchema, class_of_type
 from tasks.json_lines import Fields, quote, read_json_lines, write_json_lines
@@ -172,16 +173,6 @@ def _check_span(span: str, start: int | None, text: str, what: str, fields: Fiel
     else:
         remedy = "It occurs nowhere in the text: correct the span (offsets count characters, not bytes)."
     fields.report("LIC-D015", f"{stands} for {what}", f"{quote(span)} there", remedy)
-
-
-def occurrences(text: str, span: str) -> list[int]:
-    """Every offset at which ``span`` (not empty) stands in ``text``, overlapping ones too."""
-    places = []
-    at = text.find(span)
-    while at >= 0:
-        places.append(at)
-        at = text.find(span, at + 1)
-    return places
 
 
 def write_records(path: str | Path, records: Iterable[EventRecord], schema: EventSchema | None = None) -> None:

@@ -1,32 +1,26 @@
 """The DuEE submission: ``duee.json`` (one object a line) inside a zip, written, read back, validated and scored.
 
-Codes beyond those of :mod:`tasks.json_lines` and :mod:`tasks.event.records`: S001 no zip, S002 damaged zip, S003 members beside the one
-that counts, S004 wrong member name, S005 ids missing, S006 ids unknown to the test file, S007 an argument that is no part of its text,
-S008 blanks at the ends of an argument, S009 several files and none of the right name.
+Codes beyond those of :mod:`tasks.packing`, :mod:`tasks.json_lines` and :mod:`tasks.event.records`: S005 ids missing, S006 ids unknown to the
+test file, S007 an argument that is no part of its text, S008 blanks at the ends of an argument.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from shared.errors import InputError, Problem, input_error
-from shared.files import atomic_write
+from shared.text import occurrences
 from tasks.event import metric
-from tasks.event.records import as_triples, check_role, check_type, occurrences, read_records
+from tasks.event.records import as_triples, check_role, check_type, read_records
 from tasks.event.schema import EventSchema
-from tasks.json_lines import HARMLESS, Fields, JsonLines, dump_json_lines, file_problem, parse_json_lines, quote
+from tasks.json_lines import HARMLESS, Fields, JsonLines, dump_json_lines, parse_json_lines, quote
+from tasks.packing import PACKING_FAULTS, open_member, pack
 
 MEMBER = "duee.json"
-LARGEST = 1 << 29
-"""Bytes a member may unpack to before it is taken for a zip bomb; a real one has a few million."""
-
-_READABLE = HARMLESS | {"LIC-S001", "LIC-S003", "LIC-S004", "LIC-S008", "LIC-D012"}
+_READABLE = HARMLESS | PACKING_FAULTS | {"LIC-S008", "LIC-D012"}
 """What a leaderboard may refuse or count wrong, and yet leaves no doubt about what was predicted."""
 
 PredictedEvent = tuple[str, Sequence[tuple[str, str]]]
@@ -41,9 +35,6 @@ def write_submission(path: str | Path, rows: Iterable[Row]) -> None:
     Every row makes a line, also one without events. Raises ValueError for another suffix than ``.zip``, an id given twice, or an empty or
     non-string id, type, role or text.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".zip":
-        raise ValueError(f"the submission's path is {str(path)!r}; expected one ending in .zip")
     seen: set[str] = set()
     lines = []
     for identity, events in rows:
@@ -51,15 +42,7 @@ def write_submission(path: str | Path, rows: Iterable[Row]) -> None:
             raise ValueError(f"the id {identity!r} was given twice; expected each id once")
         seen.add(identity)
         lines.append({"id": _name(identity, "id"), "event_list": [_event_row(event) for event in events]})
-    data = dump_json_lines(lines).encode("utf-8")
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        member = zipfile.ZipInfo(MEMBER, date_time=(1980, 1, 1, 0, 0, 0))
-        member.compress_type, member.create_system, member.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
-        archive.writestr(member, data)
-    for target, content in ((path.with_suffix(".json"), data), (path, packed.getvalue())):
-        with atomic_write(target) as file:
-            file.write(content)
+    pack(path, MEMBER, dump_json_lines(lines).encode("utf-8"))
 
 
 def _event_row(event: PredictedEvent) -> dict[str, Any]:
@@ -82,7 +65,7 @@ def read_submission(path: str | Path) -> list[Row]:
     Raises :class:`InputError` with every problem that leaves in doubt what was predicted. Types and roles may be any, arguments may be
     empty: a score counts them wrong.
     """
-    read, problems = _open(Path(path))
+    read, problems = _open(path)
     rows, more = _rows(read, _inside(path))
     problems = [problem for problem in problems + read.problems + more if problem.code not in _READABLE]
     if problems:
@@ -133,63 +116,9 @@ def _inside(path: str | Path) -> str:
     return f"{path}/{MEMBER}" if Path(path).suffix.lower() == ".zip" else str(path)
 
 
-def _open(path: Path) -> tuple[JsonLines, list[Problem]]:
-    """The lines that count, and what is wrong with the file around them."""
-    problem = file_problem(path, what=f"a zip with {MEMBER} in it")
-    if problem:
-        return JsonLines(), [problem]
-    name = str(path)
-    with open(path, "rb") as file:
-        signature = file.read(4)
-    if not signature.startswith(b"PK"):
-        if path.suffix.lower() == ".zip":
-            found = f"a file that starts with {quote(signature.decode('latin-1'))}" if signature.isascii() else "a file of another format"
-            return JsonLines(), [Problem("LIC-S001", found, "a zip", f"Pack {MEMBER} with a zip program, or predict again.", name)]
-        remedy = f"Upload the zip written beside it, or pack it: `zip FILE.zip {MEMBER}`."
-        return parse_json_lines(path.read_bytes(), name), [Problem("LIC-S001", "a bare file", "a zip", remedy, name)]
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _open_archive(archive, path)
-    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
-        remedy = "Write or download it again; an upload cut short looks like this. Use plain deflate and no password."
-        return JsonLines(), [Problem("LIC-S002", f"a zip that can not be unpacked: {error}", "a whole, unencrypted zip", remedy, name)]
-
-
-def _open_archive(archive: zipfile.ZipFile, path: Path) -> tuple[JsonLines, list[Problem]]:
-    name = str(path)
-    problems = []
-    members = []
-    for info in archive.infolist():
-        base = info.filename.rsplit("/", 1)[-1]
-        if info.is_dir():
-            found, remedy = f"a folder entry {quote(info.filename)}", "Pack the file itself, not its folder: `zip -D`."
-        elif "__MACOSX" in info.filename.split("/") or base.startswith("._") or base == ".DS_Store":
-            found, remedy = f"the member {quote(info.filename)}", "Finder adds it: pack with `zip -X`, or `zip -d FILE.zip '__MACOSX/*'`."
-        else:
-            members.append(info)
-            continue
-        problems.append(Problem("LIC-S003", found, f"{MEMBER} alone", f"{remedy} Scorers read every member.", name))
-    if not members:
-        return JsonLines(), [*problems, Problem("LIC-S003", "no file in the zip", f"{MEMBER}", "Predict again.", name)]
-    named = [info for info in members if info.filename == MEMBER] or [i for i in members if i.filename.rsplit("/", 1)[-1] == MEMBER]
-    if len(members) > 1 and not named:
-        found = f"{len(members)} files, none of them {MEMBER}: {', '.join(quote(info.filename) for info in members[:6])}"
-        return JsonLines(), [*problems, Problem("LIC-S009", found, f"{MEMBER} alone", "Pack only the predictions, under this name.", name)]
-    chosen = (named or members)[0]
-    if len(members) > 1:
-        found = f"{len(members)} files: {', '.join(quote(info.filename) for info in members[:6])}"
-        problems.append(Problem("LIC-S003", found, f"{MEMBER} alone", "Pack only that one: scorers read every member.", name))
-    if chosen.filename != MEMBER:
-        found = f"the member name {quote(chosen.filename)}"
-        problems.append(Problem("LIC-S004", found, quote(MEMBER), "Rename it before packing; the leaderboard asks for this name.", name))
-    if chosen.file_size > LARGEST:
-        found = f"a member of {chosen.file_size} bytes unpacked"
-        return JsonLines(), [*problems, Problem("LIC-S002", found, f"at most {LARGEST}", "Look at what was packed.", name)]
-    data = archive.read(chosen)
-    where = f"{name}/{chosen.filename}"
-    if not data:
-        return JsonLines(), [*problems, Problem("LIC-D003", "an empty file", "one JSON object a line", "Predict again.", where)]
-    return parse_json_lines(data, where), problems
+def _open(path: str | Path) -> tuple[JsonLines, list[Problem]]:
+    opened = open_member(path, MEMBER)
+    return (JsonLines() if opened.data is None else parse_json_lines(opened.data, opened.where)), opened.problems
 
 
 def _rows(
