@@ -69,7 +69,7 @@ def _check_schema(task: Any, path: Path | None, report: dict[str, Any]) -> Any:
     report["problems"] += [problem.as_dict() for problem in problems]
     entry = _identify(task.name, "schema", path)
     if schema is not None:
-        entry |= {"types": len(schema.types), "pairs": len(schema.pairs)}
+        entry |= schema.counts()
     report["files"]["schema"] = entry | {"problems": len(problems)}
     return schema
 
@@ -99,7 +99,7 @@ def _check_records(task: Any, split: str, path: Path, schema: Any, report: dict[
         "skipped": result.skipped,
         "problems": len(result.problems),
     }
-    return {getattr(record, "id", None) or record.text for record in result.records}
+    return {task.identity_of(record) for record in result.records}
 
 
 def _compare(ids: dict[str, set[str]], report: dict[str, Any]) -> None:

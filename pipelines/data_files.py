@@ -43,7 +43,7 @@ def open_labelled(track: str, *, data: Path | None, recipe: str, overrides: tupl
     task = get_task(track)
     settings = load_recipe(task.recipes, recipe, overrides, check=task.check_recipe)
     folder = data_folder(track, data)
-    schema = task.read_schema(find_split(track, folder, "schema"))
+    schema = open_schema(task, folder)
     paths = {split: find_split(track, folder, split) for split in ("train", "dev")}
     records = {split: read_split(task, path, schema, labelled=True, skip_bad=skip_bad) for split, path in paths.items()}
     limit = settings.training.max_records
@@ -65,6 +65,19 @@ def data_folder(track: str, folder: Path | None) -> Path:
             remedy=f"Import the official archive: lic data import {track} ARCHIVE; or name a folder with --data.",
         )
     return folder
+
+
+def open_schema(task: Task, folder: Path, path: Path | None = None) -> Any | None:
+    """The schema of a data folder, or that of ``path``; None for a track without one."""
+    from tasks.official import find_split, has_schema
+
+    if has_schema(task.name):
+        return task.read_schema(path or find_split(task.name, folder, "schema"))
+    if path is not None:
+        raise input_error(
+            "LIC-D032", file=path, found="a schema", expected=f"none: the {task.name} track has no schema", remedy="Leave --schema out."
+        )
+    return None
 
 
 def read_split(task: Task, path: Path, schema: Any, *, labelled: bool | None, skip_bad: bool) -> list[Any]:

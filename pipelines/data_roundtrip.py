@@ -25,28 +25,27 @@ def roundtrip(
     The vocabulary is that of the ``encoder`` folder, else one built from the file's own texts. ``overrides`` are ``--set`` lines of the recipe,
     e.g. ``model.tagging=flat``.
     """
-    from tasks.official import find_split
     from tasks.recipe import load_recipe
     from tasks.registry import get_task
 
-    from .data_files import read_split
+    from .data_files import open_schema, read_split
     from .encoders import open_vocabulary
 
     task = get_task(track)
     chosen = (f"model.name={model}",) if model else ()
     recipe = load_recipe(task.recipes, "quick", (*chosen, *overrides), check=task.check_recipe)
-    definition = task.read_schema(schema or find_split(track, file.parent, "schema"))
+    definition = open_schema(task, file.parent, schema)
     records = read_split(task, file, definition, labelled=True, skip_bad=skip_bad)
     tokenizer = open_vocabulary(encoder, texts=[task.text_of(record) for record in records], data=file.parent)
     features = task.make_features(records, definition, tokenizer, recipe.features)
-    predictions = task.ceiling(features, records, definition, model=recipe.model)
+    predictions = task.ceiling(features, records, definition, recipe=recipe)
     scores = task.score(records, predictions)
     lost = task.explain_losses(features, records, predictions)
     return {
         **{name: scores[name] for name in task.shown_scores},
         "model": recipe.model,
         "records": len(records),
-        "windows": len(features),
+        "windows": len(features.ids),
         "not_exact": len(lost),
         "lost": lost,
     }

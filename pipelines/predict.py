@@ -53,7 +53,7 @@ def predict(
     with progress(f"predict {track}") as advance:
         predictions = predict_records(loaded, records, advance)
     target = out or SUBMISSIONS / Path(loaded.task.member).with_suffix(".zip")
-    loaded.task.write_submission(target, records, predictions)
+    loaded.task.write_submission(target, records, predictions, loaded.schema)
     problems = loaded.task.check_submission(target, schema=loaded.schema, against=None if skip_bad else path)
     if problems:
         shown = "\n".join(str(problem) for problem in problems[:10])

@@ -30,7 +30,7 @@ def cache_key(task: Task, path: Path, schema: Any, encoder: Encoder, settings: F
         task.name,
         task.feature_version,
         digest(path),
-        schema.as_lines(),
+        schema.as_lines() if schema is not None else None,
         encoder.vocabulary.sha256,
         encoder.lower_case,
         settings.model_dump(),
@@ -59,7 +59,7 @@ def features_of(
         return task.load_features(folder), folder
     features = task.make_features(records, schema, encoder.tokenizer, settings)
     features.save(folder, {"file": path.name, "records": len(records)})
-    say(f"{path.name}: {len(records)} records in {len(features)} windows, {int(features.ids.lengths.sum())} tokens; features in {folder}")
+    say(f"{path.name}: {len(records)} records in {len(features.ids)} windows, {int(features.ids.lengths.sum())} tokens; features in {folder}")
     if features.lost_count:
         say(f"{path.name}: {features.lost_count} gold arguments cannot be given back exactly; lic data roundtrip --explain lists them.")
     return task.load_features(folder), folder

@@ -17,6 +17,7 @@ import tomli_w
 
 from shared.errors import input_error
 from shared.files import write_json, write_text
+from tasks.official import has_schema
 from tasks.recipe import Recipe, parse_settings, tomllib
 from tasks.registry import TRACKS, get_task
 
@@ -68,7 +69,8 @@ def write_run(
     """Everything of a run but its weights and figures."""
     from shared.pretrained import save_encoder_config
 
-    schema.write(folder / "schema.json")
+    if schema is not None:
+        schema.write(folder / "schema.json")
     encoder.vocabulary.save(folder / "vocab.txt")
     save_encoder_config(folder, encoder.backbone.config, encoder.lower_case)
     write_json(folder / "environment.json", environment)
@@ -138,7 +140,7 @@ def load_run(folder: Path, track: str | None = None) -> LoadedRun:
         )
     task = get_task(own)
     recipe = parse_settings(Recipe, config["recipe"], file=folder / CONFIG)
-    schema = task.read_schema(folder / "schema.json")
+    schema = task.read_schema(folder / "schema.json") if has_schema(own) else None
     vocabulary = Vocabulary.from_file(folder / "vocab.txt")
     try:
         encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))

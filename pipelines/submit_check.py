@@ -16,13 +16,15 @@ def check_zip(track: str, path: str | Path, *, against: str | Path | None = None
     ``against``: the official test file. ``schema``: the schema file; without it, one beside ``against`` is used if there is one. Raises
     InputError for a schema that can not be read.
     """
-    from tasks.official import present_splits
+    from tasks.official import has_schema, present_splits
     from tasks.registry import get_task
 
+    from .data_files import open_schema
+
     task = get_task(track)
-    if schema is None and against is not None and Path(against).parent.is_dir():
+    if schema is None and against is not None and has_schema(track) and Path(against).parent.is_dir():
         schema = present_splits(track, Path(against).parent).get("schema")
-    read = None if schema is None else task.read_schema(Path(schema))
+    read = None if schema is None else open_schema(task, Path(schema).parent, Path(schema))
     problems = task.check_submission(Path(path), schema=read, against=None if against is None else Path(against))
     return {
         "track": track,

@@ -55,7 +55,7 @@ def train(
         checksums=_checksums(paths),
         environment={"device": chosen, **environment.prepare().as_dict(), "packages": python_packages()},
     )
-    say(f"{track}: {len(features['train'])} windows to train on, {sum(p.size for p in model.parameters()) / 1e6:.1f} M parameters, {chosen}")
+    say(f"{track}: {len(features['train'].ids)} windows to train on, {sum(p.size for p in model.parameters()) / 1e6:.1f} M parameters, {chosen}")
     say(f"run folder: {target}")
 
     def evaluate() -> tuple[dict[str, Any], float]:

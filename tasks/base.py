@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,11 +33,13 @@ class ReadResult:
 class Task(Protocol):
     """One track. Every method is a function of its arguments alone. What the track defines and pipelines pass through unseen:
 
-    * a record: one text of a file, with ``text`` and, where the track has ids, ``id``;
-    * a schema: ``write(path)`` for the run folder, ``as_lines()`` (JSON values) for the cache key;
-    * features of n records in w windows: ``len`` is w, ``lengths`` [w] counts tokens with [CLS] and [SEP], ``ids.lengths`` [w] without,
-      ``lost_count`` says how much of the gold they cannot give back; ``save(folder, meta)`` writes what :meth:`load_features` reads;
-    * a model: a paddle layer whose encoder is ``backbone``; ``collate(features, rows, vocabulary, labelled=)`` makes a batch of the windows
+    * a record: one text of a file (of the reading track: one question), with ``text``;
+    * a schema (None for a track without one): ``write(path)`` for the run folder, ``as_lines()`` (JSON values) for the cache key,
+      ``counts()`` for people;
+    * features of n records: ``len`` is the number u of units that stay together in a batch (a window, or all windows of a question),
+      ``lengths`` [u] counts their tokens with special ones, ``ids`` is a Ragged of all w windows, ``lost_count`` says how much of the gold
+      they cannot give back; ``save(folder, meta)`` writes what :meth:`load_features` reads;
+    * a model: a paddle layer whose encoder is ``backbone``; ``collate(features, rows, vocabulary, labelled=)`` makes a batch of the units
       ``rows`` [b], ``loss(batch)`` its mean loss, [];
     * a prediction: one for every record, in order; a sequence of what was found in its text.
     """
@@ -53,7 +55,7 @@ class Task(Protocol):
 
     # -- files ---------------------------------------------------------------------------------------------------
     def read_schema(self, path: Path) -> Any:
-        """Raises InputError with every problem of the file."""
+        """Raises InputError with every problem of the file. Asked of a track that has a schema file only."""
         ...
 
     def inspect_schema(self, path: Path) -> tuple[Any | None, list[Problem]]:
@@ -72,11 +74,15 @@ class Task(Protocol):
         """Everything of a record that the encoder reads: what a vocabulary is built from."""
         ...
 
+    def identity_of(self, record: Any) -> str:
+        """What tells a record from all others: its id, or its text where the track has no ids."""
+        ...
+
     def record_of_text(self, text: str, *, question: str | None = None) -> Any:
         """An unlabelled record of one text, for ``lic extract``."""
         ...
 
-    def write_submission(self, path: Path, rows: Sequence[Any], predictions: Sequence[Any]) -> None:
+    def write_submission(self, path: Path, rows: Sequence[Any], predictions: Sequence[Any], schema: Any | None) -> None:
         """Writes the zip ``path`` and the bare file beside it, each atomically; a line for every record."""
         ...
 
@@ -124,8 +130,8 @@ class Task(Protocol):
         """A prediction for every record, in order."""
         ...
 
-    def ceiling(self, features: Any, rows: Sequence[Any], schema: Any, *, model: Mapping[str, Any]) -> list[Any]:
-        """What decoding gives when gold enters as the head's output tensors; ``model``: the recipe's ``[model]``."""
+    def ceiling(self, features: Any, rows: Sequence[Any], schema: Any, *, recipe: Recipe) -> list[Any]:
+        """What decoding gives when gold enters as the head's output tensors."""
         ...
 
     def score(self, rows: Sequence[Any], predictions: Sequence[Any], **options: Any) -> dict[str, Any]:

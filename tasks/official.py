@@ -93,6 +93,11 @@ def require_track(track: str) -> None:
         raise input_error("LIC-F001", found=f"the track “{track}”", expected=expected, remedy="Name one of these.")
 
 
+def has_schema(track: str) -> bool:
+    """Whether the track's official files have a schema among them."""
+    return "schema" in SPLIT_FILES[track]
+
+
 def split_of(track: str, name: str) -> str | None:
     """The split that a file name stands for, or None."""
     return next((split for split, names in SPLIT_FILES[track].items() if name in names), None)

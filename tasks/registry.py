@@ -8,7 +8,11 @@ from shared.errors import input_error
 
 from .base import Task
 
-TRACKS = {"event": "tasks.event.task:EventTask"}
+TRACKS = {
+    "relation": "tasks.relation.task:RelationTask",
+    "event": "tasks.event.task:EventTask",
+    "reading": "tasks.reading.task:ReadingTask",
+}
 
 
 def get_task(name: str) -> Task:

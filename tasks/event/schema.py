@@ -45,6 +45,9 @@ class EventSchema:
         """The schema file's class of a type; where the file gives none, the part before the first hyphen."""
         return self._classes.get(event_type, class_of_type(event_type))
 
+    def counts(self) -> dict[str, int]:
+        return {"types": len(self.types), "pairs": len(self.pairs)}
+
     def nearest_type(self, name: str) -> str | None:
         """The type whose spelling is nearest to ``name``, or None when none is near."""
         return next(iter(difflib.get_close_matches(name, self.types, n=1, cutoff=0.3)), None)

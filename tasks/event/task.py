@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,6 @@ class EventTask:
 
     name = "event"
     member = "duee.json"
-    models = ("crf",)
     shown_scores = ("precision", "recall", "f1")
     """What people are shown; the last is the one to maximise."""
     recipes = Path(__file__).parent / "recipes"
@@ -55,13 +54,16 @@ class EventTask:
     def describe(self, rows: Sequence[EventRecord]) -> dict[str, Any]:
         return records.describe(rows)
 
+    def identity_of(self, record: EventRecord) -> str:
+        return record.id
+
     def record_of_text(self, text: str, *, question: str | None = None) -> EventRecord:
         return EventRecord(id="0", text=text, events=None, line=1)
 
     def text_of(self, record: EventRecord) -> str:
         return record.text
 
-    def write_submission(self, path: Path, rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]]) -> None:
+    def write_submission(self, path: Path, rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]], schema: Any) -> None:
         submission.write_submission(path, ((record.id, _by_type(found)) for record, found in zip(rows, predictions, strict=True)))
 
     def check_submission(self, path: Path, *, schema: EventSchema | None = None, against: Path | None = None) -> list[Problem]:
@@ -134,7 +136,7 @@ class EventTask:
         return to_predictions(found, features, rows, schema)
 
     def ceiling(
-        self, features: EventFeatures, rows: Sequence[EventRecord], schema: EventSchema, *, model: Mapping[str, Any]
+        self, features: EventFeatures, rows: Sequence[EventRecord], schema: EventSchema, *, recipe: Recipe
     ) -> list[list[Prediction]]:
         """What decoding gives when the head's output tensors are the gold ones: the representation's own ceiling."""
         import numpy as np
@@ -143,9 +145,9 @@ class EventTask:
         from shared.heads.crf import FORBIDDEN, bio_constraints
 
         from .decode import decode_batch, gold_emissions, to_predictions
-        from .models.crf import CrfSettings, gold_tags
+        from .models.crf import gold_tags
 
-        settings: CrfSettings = parse_settings(CrfSettings, model, under="model")
+        settings = self._model_settings(recipe)
         pairs = len(schema.pairs)
         chains, labels = (pairs, 1) if settings.tagging == "per_role" else (1, pairs)
         allowed, starts = bio_constraints(labels)  # [k, k], [k]

@@ -1,0 +1,79 @@
+"""Spans by their two ends: for every label a start and an end tag at every token (half pointer, half tag; kexue.fm article 7161).
+
+Notation: b rows, l tokens, h hidden, k labels. The last axis of a tagging is (start, end).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from ..linear import Linear
+from ..losses import powered_bce
+
+
+class HalfPointer(nn.Layer):
+    """One linear layer; a tag's probability is ``sigmoid(logit) ** power``. New biases are ``bias``: tags are rare."""
+
+    def __init__(self, hidden_size: int, num_labels: int, *, power: int = 1, bias: float = 0.0):
+        super().__init__()
+        self.num_labels, self.power = num_labels, power
+        self.project = Linear(
+            hidden_size,
+            num_labels * 2,
+            weight_attr=paddle.ParamAttr(initializer=nn.initializer.Normal(0.0, 0.02)),
+            bias_attr=paddle.ParamAttr(initializer=nn.initializer.Constant(bias)),
+        )  # [h, k * 2]
+
+    def forward(self, hidden: paddle.Tensor) -> paddle.Tensor:
+        """Logits [b, l, k, 2] of ``hidden`` [b, l, h]."""
+        b, l = hidden.shape[:2]
+        return self.project(hidden).reshape([b, l, self.num_labels, 2])  # [b, l, k, 2]
+
+    def probabilities(self, logits: paddle.Tensor) -> paddle.Tensor:
+        """[b, l, k, 2] gives [b, l, k, 2]."""
+        return nn.functional.sigmoid(logits) ** self.power  # [b, l, k, 2]
+
+    def loss(self, logits: paddle.Tensor, tags: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
+        """Cross entropy averaged over the two ends, summed over labels, averaged over the real tokens, [].
+
+        ``tags`` [b, l, k, 2] float, ``mask`` [b, l] float, 1 at real tokens.
+        """
+        losses = powered_bce(logits, tags, self.power).sum(axis=[2, 3]) * 0.5  # [b, l]
+        return (losses * mask).sum() / mask.sum()  # []
+
+
+def nearest_pairs(starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int]]:
+    """Every start with the nearest end at or behind it, where there is one. Both ascending; spans are inclusive."""
+    pairs = []
+    for start in starts:
+        place = bisect_left(ends, start)
+        if place < len(ends):
+            pairs.append((start, ends[place]))
+    return pairs
+
+
+def all_pairs(starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int]]:
+    """:func:`nearest_pairs`, and every end that these leave over with the nearest start at or before it.
+
+    So both of two nested spans that share a start come out, where a later stage can reject what is not wanted. Both ascending.
+    """
+    pairs = nearest_pairs(starts, ends)
+    used = {end for _, end in pairs}
+    for end in ends:
+        place = bisect_right(starts, end)
+        if end not in used and place > 0:
+            pairs.append((starts[place - 1], end))
+    return pairs
+
+
+def span_tags(spans: np.ndarray, length: int, num_labels: int) -> np.ndarray:
+    """Spans [n, 3] of (label, first, last) as a tagging [length, k, 2] float32."""
+    tags = np.zeros((length, num_labels, 2), dtype=np.float32)  # [l, k, 2]
+    tags[spans[:, 1], spans[:, 0], 0] = 1.0
+    tags[spans[:, 2], spans[:, 0], 1] = 1.0
+    return tags

@@ -1,0 +1,1 @@
+"""Machine reading comprehension, DuReader-robust: the piece of a passage that answers a question."""

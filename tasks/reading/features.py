@@ -1,0 +1,151 @@
+"""Reading records as arrays: a question's tokens, windows over its passage, character offsets, and every place of every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.features.ragged import Ragged, load_arrays, save_arrays
+from shared.text import Encoding, Tokenizer, occurrences
+from shared.text.spans import spans_to_tokens
+from shared.text.windows import split_windows
+
+from .records import ReadingRecord
+
+VERSION = 1
+"""Raised whenever the arrays below change; part of the cache key."""
+
+QUESTION_TOKENS = 64
+"""Longer questions are cut to this, or to half the window."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A question none of whose references these features can give back exactly, and why."""
+
+    id: str
+    answer: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReadingFeatures:
+    """Arrays of n questions in w windows; a unit (what stays together in a batch) is a question with all its windows.
+
+    ``ids``: passage tokens of each window, Ragged int32 [w]; ``windows`` [w, 2] int32: question index, first token of the passage.
+    ``first`` [n + 1] int32: windows ``first[i]`` to ``first[i + 1] - 1`` belong to question i; every question has one.
+    ``questions``: question tokens, Ragged int32 [n]; ``starts``, ``ends``: half-open character span of each token of each whole passage,
+    Ragged int32 [n]. ``answers``: (reference, first, last) in tokens of the whole passage, ``last`` inclusive, Ragged int32 [n], every
+    place of every reference. ``lost``: questions without an exact reference (not kept on disk; counted in ``lost_count``);
+    ``cut_questions`` counts questions that were cut.
+    """
+
+    ids: Ragged
+    windows: np.ndarray
+    first: np.ndarray
+    questions: Ragged
+    starts: Ragged
+    ends: Ragged
+    answers: Ragged
+    lost_count: int = 0
+    cut_questions: int = 0
+    lost: tuple[Lost, ...] = field(default=(), compare=False)
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of all windows of each question, [CLS], question, two [SEP] each included, [n]."""
+        counts = np.diff(self.first)  # [n]
+        passages = np.add.reduceat(self.ids.lengths, self.first[:-1]) if len(self) else np.zeros(0, dtype=np.int64)  # [n]
+        return passages + counts * (self.questions.lengths + 3)
+
+    def save(self, folder: Path, meta: dict[str, Any]) -> None:
+        names = ("ids", "windows", "first", "questions", "starts", "ends", "answers")
+        arrays = {name: getattr(self, name) for name in names}
+        save_arrays(folder, arrays, {**meta, "lost_count": self.lost_count, "cut_questions": self.cut_questions})
+
+    @classmethod
+    def load(cls, folder: Path) -> ReadingFeatures:
+        arrays, meta = load_arrays(folder)
+        return cls(**arrays, lost_count=meta["lost_count"], cut_questions=meta["cut_questions"])
+
+
+def make_features(records: Sequence[ReadingRecord], tokenizer: Tokenizer, *, window: int, overlap: int) -> ReadingFeatures:
+    """Tokenises, cuts windows and places answers. ``window`` counts a window's question, its [SEP] and its part of the passage.
+
+    A passage that several questions share is read once.
+    """
+    passages = list(dict.fromkeys(record.text for record in records))
+    encoded = dict(zip(passages, tokenizer.encode_batch(passages), strict=True))
+    asked = tokenizer.encode_batch([record.question for record in records])
+    longest = min(QUESTION_TOKENS, window // 2)
+    ids, windows, first, questions, starts, ends, answers, lost = [], [], [0], [], [], [], [], []
+    for index, (record, question) in enumerate(zip(records, asked, strict=True)):
+        encoding = encoded[record.text]
+        words = question.ids[:longest]
+        questions.append(words)
+        starts.append(encoding.starts)
+        ends.append(encoding.ends)
+        size = window - len(words) - 1
+        borders = split_windows(len(encoding.ids), size, max(1, min(overlap, size // 2))) or [(0, 0)]
+        for begin, end in borders:
+            ids.append(encoding.ids[begin:end])
+            windows.append((index, begin))
+        first.append(len(ids))
+        answers.append(_places(record, encoding, borders, lost))
+    return ReadingFeatures(
+        ids=Ragged.from_rows(ids, dtype=np.int32),
+        windows=np.asarray(windows, dtype=np.int32).reshape(-1, 2),  # [w, 2]
+        first=np.asarray(first, dtype=np.int32),  # [n + 1]
+        questions=Ragged.from_rows(questions, dtype=np.int32),
+        starts=Ragged.from_rows(starts, dtype=np.int32),
+        ends=Ragged.from_rows(ends, dtype=np.int32),
+        answers=Ragged.from_rows(answers, dtype=np.int32, width=3),
+        lost_count=len(lost),
+        cut_questions=sum(len(question.ids) > longest for question in asked),
+        lost=tuple(lost),
+    )
+
+
+def _places(
+    record: ReadingRecord, encoding: Encoding, borders: Sequence[tuple[int, int]], lost: list[Lost]
+) -> list[tuple[int, int, int]]:
+    """(reference, first, last) of every place of every reference; those that are given back exactly, or else those that touch it."""
+    exact_ones, near, reason = [], [], ""
+    for number, answer in enumerate(record.answers or ()):
+        text = answer.text.strip()
+        if not text:
+            continue
+        if answer.start is not None:
+            places = [answer.start + len(answer.text) - len(answer.text.lstrip())]
+        else:
+            places = occurrences(record.text, text)
+        if not places:
+            reason = reason or "stands nowhere in the passage"
+            continue
+        begins = np.asarray(places)  # [m]
+        first, last, exact = spans_to_tokens(encoding, begins, begins + len(text))  # [m], [m], [m]
+        for a, b, same in zip(first.tolist(), last.tolist(), exact.tolist(), strict=True):
+            if a < 0:
+                reason = reason or "no token touches it"
+            elif text != answer.text:  # the metric counts a reference's own blanks
+                reason = reason or "blanks at its ends"
+                near.append((number, a, b))
+            elif not same:
+                got = record.text[int(encoding.starts[a]) : int(encoding.ends[b])]
+                reason = reason or f"its tokens stand for {got!r}"
+                near.append((number, a, b))
+            elif not any(begin <= a and b < end for begin, end in borders):
+                reason = reason or f"longer than what two windows share ({b - a + 1} tokens)"
+                near.append((number, a, b))
+            else:
+                exact_ones.append((number, a, b))
+    if record.answers and not exact_ones:
+        lost.append(Lost(record.id, record.answers[0].text, reason or "blank"))
+    return exact_ones or near

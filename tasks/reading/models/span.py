@@ -1,0 +1,156 @@
+"""The answer as one span of the passage: a softmax for its first and one for its last token (kexue.fm article 7321), over the passage alone.
+
+The windows of one question share their softmaxes, in training and in prediction (shared normalisation, arXiv 1710.10723), so that a window
+without the answer learns to say so. Every place of every reference is right: the loss is that of all of them together.
+
+Notation: b windows, l tokens, h hidden, u questions, s answer places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import paddle
+from paddle import nn
+from pydantic import Field
+
+from shared.backbone import Backbone
+from shared.dropout import dropout
+from shared.features.batches import pad
+from shared.linear import Linear
+from shared.text import Vocabulary
+
+from ...recipe import Settings
+from ..features import ReadingFeatures
+
+NOWHERE = -1e9
+
+
+class SpanSettings(Settings):
+    """The ``[model]`` table of a recipe whose model is ``span``."""
+
+    name: Literal["span"] = "span"
+    train_windows: int = Field(4, ge=1, description="windows of one question in a training step: one with the answer, others at random")
+    head_dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class ReadingSpan(nn.Layer):
+    """Encoder of ``[CLS] question [SEP] passage [SEP]`` and one linear layer."""
+
+    def __init__(self, backbone: Backbone, *, settings: SpanSettings, seed: int = 0):
+        super().__init__()
+        self.backbone, self.settings, self.seed = backbone, settings, seed
+        normal = paddle.ParamAttr(initializer=nn.initializer.Normal(0.0, 0.02))
+        self.project = Linear(backbone.config.hidden_size, 2, weight_attr=normal)  # [h, 2]
+
+    def forward(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
+        """Logits of first and last answer token, [b, l, 2]; outside the passage ``NOWHERE``."""
+        encoded = self.backbone(paddle.to_tensor(batch["ids"]), segment_ids=paddle.to_tensor(batch["segments"]))
+        hidden = dropout(encoded.hidden, self.settings.head_dropout, self.training)  # [b, l, h]
+        passage = paddle.to_tensor(batch["passage"]).unsqueeze(-1).expand([-1, -1, 2])  # [b, l, 2]
+        logits = self.project(hidden)  # [b, l, 2]
+        return paddle.where(passage, logits, paddle.full_like(logits, NOWHERE))  # [b, l, 2]
+
+    def loss(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
+        """Negative log-likelihood of all answer places together, halved (the mean of the two ends for a single place), [].
+
+        Averaged over the questions of the batch that have a place; 0 where none has.
+        """
+        logits = self(batch)  # [b, l, 2]
+        if not len(batch["places"]):
+            return logits[:, 0, 0].sum() * 0.0  # []
+        of_window = paddle.logsumexp(logits, axis=1)  # [b, 2]
+        windows, present = paddle.to_tensor(batch["windows_of"]), paddle.to_tensor(batch["windows_there"])  # [u, w], [u, w]
+        together = paddle.gather(of_window, windows.reshape([-1])).reshape([*windows.shape, 2])  # [u, w, 2]
+        there = present.unsqueeze(-1).expand(together.shape)  # [u, w, 2]
+        total = paddle.logsumexp(paddle.where(there, together, paddle.full_like(together, NOWHERE)), axis=1).sum(axis=1)  # [u]
+        rows, first, last = (paddle.to_tensor(batch["places"][:, column]) for column in range(3))  # [s], [s], [s]
+        zeros = paddle.zeros_like(rows)  # [s]
+        starts = paddle.gather_nd(logits, paddle.stack([rows, first, zeros], axis=1))  # [s]
+        ends = paddle.gather_nd(logits, paddle.stack([rows, last, zeros + 1], axis=1))  # [s]
+        places, known = paddle.to_tensor(batch["places_of"]), paddle.to_tensor(batch["places_there"])  # [u, s'], [u, s']
+        scores = paddle.gather(starts + ends, places.reshape([-1])).reshape(places.shape)  # [u, s']
+        gold = paddle.logsumexp(paddle.where(known, scores, paddle.full_like(scores, NOWHERE)), axis=1)  # [u]
+        return (total - gold).mean() * 0.5  # []
+
+    def outputs(self, batch: Mapping[str, np.ndarray], *, padded_tokens: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Logits of first and last token over the passage tokens of every window, ([c], [c]) each; ``padded_tokens`` go in at once."""
+        found = []
+        b, l = batch["ids"].shape
+        at_once = max(1, padded_tokens // l)
+        for begin in range(0, b, at_once):
+            part = {name: batch[name][begin : begin + at_once] for name in ("ids", "segments", "passage")}
+            with paddle.no_grad():
+                logits = self(part).numpy()  # [b', l, 2]
+            found += [(row[inside, 0], row[inside, 1]) for row, inside in zip(logits, part["passage"], strict=True)]
+        return found
+
+    def collate(self, features: ReadingFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool) -> dict[str, np.ndarray]:
+        """One batch of the questions ``rows`` [u]: ``ids``, ``segments``, ``passage`` [b, l], ``numbers`` [b] (windows).
+
+        Labelled, for the questions that have a place (u of them, in ``rows``' order): ``places`` [s, 3] (row, first, last), and as indices
+        with their masks ``windows_of``, ``windows_there`` [u, w], ``places_of``, ``places_there`` [u, s']. Which windows of a long passage
+        are taken depends on the model's seed and ``rows`` alone.
+        """
+        generator = np.random.default_rng([self.seed, *np.asarray(rows).tolist()])
+        numbers: list[int] = []
+        places: list[tuple[int, int, int]] = []
+        windows_of: list[list[int]] = []
+        places_of: list[list[int]] = []
+        for row in rows:
+            own = np.arange(features.first[row], features.first[row + 1])  # [w]
+            inside = {number: _inside(features, row, number) for number in own.tolist()} if labelled else {}
+            if labelled and len(own) > self.settings.train_windows:
+                own = _sampled(own, [number for number in own.tolist() if inside[number]], self.settings.train_windows, generator)
+            here = range(len(numbers), len(numbers) + len(own))
+            numbers += own.tolist()
+            if not labelled:
+                continue
+            spans = [(at, *span) for at, number in zip(here, own.tolist(), strict=True) for span in inside[number]]
+            if spans:
+                windows_of.append(list(here))
+                places_of.append(list(range(len(places), len(places) + len(spans))))
+                places += spans
+        batch = self._inputs(features, numbers, vocabulary)
+        if labelled:
+            batch["places"] = np.asarray(places, dtype=np.int64).reshape(-1, 3)  # [s, 3]
+            batch["windows_of"], batch["windows_there"] = _index(windows_of)  # [u, w], [u, w]
+            batch["places_of"], batch["places_there"] = _index(places_of)  # [u, s'], [u, s']
+        return batch
+
+    def _inputs(self, features: ReadingFeatures, numbers: Sequence[int], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+        ids, segments, passage = [], [], []
+        for number in numbers:
+            question, words = features.questions[int(features.windows[number, 0])], features.ids[number]
+            ids.append(np.concatenate(([vocabulary.cls_id], question, [vocabulary.sep_id], words, [vocabulary.sep_id])))
+            segments.append(np.repeat([0, 1], [len(question) + 2, len(words) + 1]))
+            passage.append(np.repeat([0, 1, 0], [len(question) + 2, len(words), 1]))
+        return {
+            "ids": pad(ids, value=vocabulary.pad_id),  # [b, l]
+            "segments": pad(segments),  # [b, l]
+            "passage": pad(passage, dtype=np.bool_),  # [b, l]
+            "numbers": np.asarray(numbers, dtype=np.int64),  # [b]
+        }
+
+
+def _inside(features: ReadingFeatures, row: int, number: int) -> list[tuple[int, int]]:
+    """Answer places that the window holds whole, as positions of its input."""
+    begin, before = int(features.windows[number, 1]), len(features.questions[row]) + 2
+    end = begin + int(features.ids.lengths[number])
+    spans = {(first, last) for _, first, last in features.answers[row].tolist() if begin <= first and last < end}
+    return [(first - begin + before, last - begin + before) for first, last in sorted(spans)]
+
+
+def _sampled(own: np.ndarray, answering: list[int], count: int, generator: np.random.Generator) -> np.ndarray:
+    """``count`` of the windows ``own``, one of ``answering`` (if any) among them, in order."""
+    chosen = [int(generator.choice(answering))] if answering else []
+    rest = [number for number in own.tolist() if number not in chosen]
+    return np.sort(np.concatenate([chosen, generator.choice(rest, count - len(chosen), replace=False)]).astype(np.int64))  # [w]
+
+
+def _index(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of indices padded with 0, and where they are real: [u, longest] int64 and bool."""
+    index = pad([np.asarray(row) for row in rows])  # [u, longest]
+    return index, np.arange(index.shape[1]) < np.asarray([len(row) for row in rows])[:, None]  # [u, longest], [u, longest]

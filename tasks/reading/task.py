@@ -1,0 +1,154 @@
+"""The reading track behind the protocol of :mod:`tasks.base`. It has no schema: where the protocol hands one on, it is None."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import Problem, input_error
+
+from ..base import Progress, ReadResult
+from ..recipe import FeatureSettings, Recipe, parse_settings
+from . import metric, records, submission
+from .records import ReadingRecord
+
+if TYPE_CHECKING:
+    from shared.text import Vocabulary
+
+    from .decode import Prediction
+    from .features import ReadingFeatures
+    from .models.span import ReadingSpan
+
+
+class ReadingTask:
+    """DuReader-robust."""
+
+    name = "reading"
+    member = submission.MEMBER
+    shown_scores = ("em", "f1")
+    recipes = Path(__file__).parent / "recipes"
+
+    # -- files ---------------------------------------------------------------------------------------------------
+    def read_schema(self, path: Path) -> None:
+        raise NotImplementedError("the reading track has no schema")
+
+    def inspect_schema(self, path: Path) -> tuple[None, list[Problem]]:
+        raise NotImplementedError("the reading track has no schema")
+
+    def read_records(self, path: Path, schema: None = None, *, labelled: bool | None = None) -> ReadResult:
+        return records.read_records(path, schema, labelled=labelled)
+
+    def describe(self, rows: Sequence[ReadingRecord]) -> dict[str, Any]:
+        return records.describe(rows)
+
+    def identity_of(self, record: ReadingRecord) -> str:
+        return record.id
+
+    def record_of_text(self, text: str, *, question: str | None = None) -> ReadingRecord:
+        if question is None or not question.strip():
+            raise input_error("LIC-X002", found="no question", expected="--question", remedy="Say what is to be found in the text.")
+        return ReadingRecord(id="0", question=question, text=text, line=1)
+
+    def text_of(self, record: ReadingRecord) -> str:
+        return f"{record.question}\n{record.text}"
+
+    def write_submission(self, path: Path, rows: Sequence[ReadingRecord], predictions: Sequence[Sequence[Prediction]], schema: None) -> None:
+        submission.write_submission(path, ((record.id, found[0].text) for record, found in zip(rows, predictions, strict=True)))
+
+    def check_submission(self, path: Path, *, schema: None = None, against: Path | None = None) -> list[Problem]:
+        return submission.check_submission(path, schema=schema, against=against)
+
+    def score_files(self, gold: Path, prediction: Path, *, alias: Path | None = None, **options: Any) -> dict[str, Any]:
+        return submission.score_files(gold, prediction, alias=alias, **options)
+
+    # -- model -------------------------------------------------------------------------------------------------
+    def check_recipe(self, recipe: Recipe) -> None:
+        self._model_settings(recipe.model)
+        self._decode_settings(recipe)
+
+    def _model_settings(self, model: Mapping[str, Any]) -> Any:
+        from .models.span import SpanSettings
+
+        return parse_settings(SpanSettings, model, under="model")
+
+    def _decode_settings(self, recipe: Recipe) -> Any:
+        from .decode import DecodeSettings
+
+        return parse_settings(DecodeSettings, recipe.decode, under="decode")
+
+    @property
+    def feature_version(self) -> int:
+        from .features import VERSION
+
+        return VERSION
+
+    def make_features(self, rows: Sequence[ReadingRecord], schema: None, tokenizer: Any, settings: FeatureSettings) -> ReadingFeatures:
+        from .features import make_features
+
+        return make_features(rows, tokenizer, window=settings.window, overlap=settings.overlap)
+
+    def load_features(self, folder: Path) -> ReadingFeatures:
+        from .features import ReadingFeatures
+
+        return ReadingFeatures.load(folder)
+
+    def build_model(self, backbone: Any, schema: None, recipe: Recipe) -> ReadingSpan:
+        from .models.span import ReadingSpan
+
+        return ReadingSpan(backbone, settings=self._model_settings(recipe.model), seed=recipe.training.seed)
+
+    def predict(
+        self,
+        model: ReadingSpan,
+        features: ReadingFeatures,
+        rows: Sequence[ReadingRecord],
+        schema: None,
+        vocabulary: Vocabulary,
+        recipe: Recipe,
+        *,
+        progress: Progress | None = None,
+    ) -> list[list[Prediction]]:
+        """Answers to every question, in order, the best first."""
+        from shared.features.batches import token_budget_batches
+
+        from .decode import decode_batch
+
+        settings, budget = self._decode_settings(recipe), recipe.training.evaluation_tokens
+        answers: dict[int, list[Prediction]] = {}
+        for batch in token_budget_batches(features.lengths, budget):
+            logits = model.outputs(model.collate(features, batch, vocabulary, labelled=False), padded_tokens=budget)
+            answers.update(decode_batch(logits, batch, features, rows, settings))
+            if progress is not None:
+                progress(len(answers), len(features))
+        return [answers[index] for index in range(len(rows))]
+
+    def ceiling(self, features: ReadingFeatures, rows: Sequence[ReadingRecord], schema: None, *, recipe: Recipe) -> list[list[Prediction]]:
+        """What decoding gives when the head's logits are gold's (the first place of an answer in every window)."""
+        from .decode import decode_batch, gold_logits
+
+        settings = self._decode_settings(recipe)
+        return [decode_batch(gold_logits(features, index), [index], features, rows, settings)[0][1] for index in range(len(rows))]
+
+    def score(self, rows: Sequence[ReadingRecord], predictions: Sequence[Sequence[Prediction]], **options: Any) -> dict[str, Any]:
+        gold = {record.id: [answer.text for answer in record.answers or ()] for record in rows}
+        predicted = {record.id: found[0].text for record, found in zip(rows, predictions, strict=True)}
+        return metric.score(gold, predicted, **options)
+
+    def explain_losses(
+        self, features: ReadingFeatures, rows: Sequence[ReadingRecord], predictions: Sequence[Sequence[Prediction]]
+    ) -> list[dict[str, Any]]:
+        """Every question whose answer is not one of its references by the official comparison, with the cause where features know it."""
+        causes = {lost.id: lost.reason for lost in features.lost}
+        found: list[dict[str, Any]] = []
+        for record, row in zip(rows, predictions, strict=True):
+            references = [answer.text for answer in record.answers or ()]
+            exact, f1 = metric.score_answer(row[0].text, references)
+            if not exact:
+                cause = causes.get(record.id, "longer than decode.max_answer_tokens, or another span is as likely")
+                found.append({"id": record.id, "answer": row[0].text, "references": " | ".join(references), "f1": round(f1, 4), "cause": cause})
+        return found
+
+    def as_rows(self, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+        """Answers as plain values, for ``lic extract``."""
+        return [found._asdict() for found in predictions]

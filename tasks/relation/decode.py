@@ -1,0 +1,253 @@
+"""From tag probabilities on the window grid to triples in the text: the one decode that predict, extract, evaluate and roundtrip share.
+
+Notation: b windows, l tokens, n subjects, p (predicate, slot) pairs, m pairs of spans.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import combinations, product
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from pydantic import Field
+
+from shared.heads.half_pointer import all_pairs, nearest_pairs
+
+from ..recipe import Settings
+from .features import RelationFeatures
+from .records import RelationRecord
+from .schema import VALUE, RelationSchema
+
+MOST_LINKED = 12
+
+
+class DecodeSettings(Settings):
+    """The ``[decode]`` table: probabilities from which on a subject, an object and a link between slots count. Spans are in tokens."""
+
+    subject_threshold: float = Field(0.4, gt=0, lt=1)
+    object_threshold: float = Field(0.4, gt=0, lt=1)
+    link_threshold: float = Field(0.5, gt=0, lt=1)
+    max_span: int = Field(64, ge=1, description="longest subject or object")
+
+
+class Mention(NamedTuple):
+    """Verbatim ``text`` at characters ``start`` to ``end`` (half-open)."""
+
+    text: str
+    start: int
+    end: int
+
+
+class Prediction(NamedTuple):
+    """One triple; ``object``: (slot, mention), ``@value`` first. ``probability``: the least sure of its spans and links."""
+
+    predicate: str
+    subject: Mention
+    object: tuple[tuple[str, Mention], ...]
+    probability: float
+
+    def key(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+        """The triple as strings."""
+        return self.predicate, self.subject.text, tuple((slot, mention.text) for slot, mention in self.object)
+
+
+class Span(NamedTuple):
+    """Inclusive tokens of a window, with a probability."""
+
+    first: int
+    last: int
+    probability: float
+
+
+class Found(NamedTuple):
+    """One triple of one window: ``slots`` are (pair, span), ``@value`` first."""
+
+    subject: Span
+    slots: tuple[tuple[int, Span], ...]
+    probability: float
+
+
+class Head(Protocol):
+    """What decoding asks of a model (or of gold) about one batch of windows."""
+
+    def subjects(self) -> np.ndarray:
+        """Probability that a subject starts and ends at each token, [b, l, 2]."""
+        ...
+
+    def objects(self, rows: np.ndarray, spans: np.ndarray) -> np.ndarray:
+        """The same for the objects of the subjects ``spans`` [n, 2] in the windows ``rows`` [n], [n, l, p, 2]."""
+        ...
+
+    def links(self, links: np.ndarray) -> np.ndarray:
+        """Probability that two spans are slots of one object, [m]. ``links`` [m, 6]: subject (as last asked for), type, first, last,
+        first, last."""
+        ...
+
+
+def decode_batch(
+    head: Head,
+    rows: Sequence[int],
+    features: RelationFeatures,
+    schema: RelationSchema,
+    link_types: dict[tuple[int, int], int],
+    settings: DecodeSettings,
+) -> list[tuple[int, Found]]:
+    """Triples of a batch of windows as (window, triple). ``rows`` [b]: window numbers."""
+    subjects = [
+        (row, span) for row, tags in enumerate(head.subjects()) for span in _spans(tags, settings.subject_threshold, settings.max_span, all_pairs)
+    ]
+    if not subjects:
+        return []
+    where = np.asarray([row for row, _ in subjects], dtype=np.int64)  # [n]
+    spans = np.asarray([(span.first, span.last) for _, span in subjects], dtype=np.int64)  # [n, 2]
+    tags = head.objects(where, spans)  # [n, l, p, 2]
+    groups = _objects(tags, schema, settings)
+    linked = _links(head, groups, link_types)
+    found: list[tuple[int, Found]] = []
+    for (number, _), slots in sorted(groups.items()):
+        row, subject = subjects[number]
+        for chosen, probability in _assemble(number, slots, schema, linked, settings.link_threshold):
+            sure = min(subject.probability, probability, *(span.probability for _, span in chosen))
+            found.append((int(rows[row]), Found(subject, chosen, sure)))
+    return found
+
+
+def _spans(tags: np.ndarray, threshold: float, longest: int, pairing) -> list[Span]:
+    """Spans of a tagging [l, 2]."""
+    starts, ends = (np.flatnonzero(tags[:, end] > threshold).tolist() for end in (0, 1))
+    return [
+        Span(first, last, float(np.sqrt(tags[first, 0] * tags[last, 1])))
+        for first, last in pairing(starts, ends)
+        if last - first < longest
+    ]
+
+
+def _objects(tags: np.ndarray, schema: RelationSchema, settings: DecodeSettings) -> dict[tuple[int, str], list[tuple[int, Span]]]:
+    """(subject, predicate) to its (pair, span) of all slots."""
+    groups: dict[tuple[int, str], list[tuple[int, Span]]] = defaultdict(list)
+    fired = (tags > settings.object_threshold).any(axis=1).all(axis=2)  # [n, p]
+    for number, pair in zip(*(axis.tolist() for axis in np.nonzero(fired)), strict=True):
+        spans = _spans(tags[number, :, pair], settings.object_threshold, settings.max_span, nearest_pairs)
+        groups[number, schema.pairs[pair][0]] += [(pair, span) for span in spans]
+    return groups
+
+
+def _links(head: Head, groups: dict, link_types: dict[tuple[int, int], int]) -> dict[tuple, float]:
+    """(subject, slot, slot) to the probability that the two belong to one object, for all slots of all groups."""
+    asked = [
+        (number, left, right)
+        for (number, _), slots in groups.items()
+        for left, right in combinations(sorted(slots), 2)
+        if (left[0], right[0]) in link_types
+    ]
+    if not asked:
+        return {}
+    links = np.asarray(
+        [(number, link_types[a, b], left.first, left.last, right.first, right.last) for number, (a, left), (b, right) in asked],
+        dtype=np.int64,
+    )  # [m, 6]
+    return dict(zip(asked, head.links(links).tolist(), strict=True))
+
+
+def _assemble(
+    number: int, slots: list[tuple[int, Span]], schema: RelationSchema, linked: dict[tuple, float], threshold: float
+) -> Iterable[tuple[tuple[tuple[int, Span], ...], float]]:
+    """Objects of one subject and predicate: every value with every largest set of further slots that are all linked with it and each other.
+
+    Of one kind of slot at most :data:`MOST_LINKED`, the surest, are tried with one value: texts have one to three.
+    """
+
+    def link(left, right) -> float:
+        return linked.get((number, *sorted((left, right))), 0.0)
+
+    values = [slot for slot in slots if schema.pairs[slot[0]][1] == VALUE]
+    others: dict[int, list[tuple[int, Span]]] = defaultdict(list)
+    for slot in slots:
+        if schema.pairs[slot[0]][1] != VALUE:
+            others[slot[0]].append(slot)
+    for value in values:
+        near = [[slot for slot in group if link(value, slot) > threshold] for _, group in sorted(others.items())]
+        kinds = [sorted(group, key=lambda slot: -link(value, slot))[:MOST_LINKED] for group in near]
+        sets = []
+        for choice in product(*([*kind, None] for kind in kinds)):
+            chosen = tuple(slot for slot in choice if slot is not None)
+            scores = [link(value, slot) for slot in chosen] + [link(a, b) for a, b in combinations(chosen, 2)]
+            if all(score > threshold for score in scores):
+                sets.append((chosen, min(scores, default=1.0)))
+        for chosen, probability in sets:
+            if not any(set(chosen) < set(other) for other, _ in sets):
+                yield (value, *chosen), probability
+
+
+def to_predictions(
+    found: Iterable[tuple[int, Found]], features: RelationFeatures, records: Sequence[RelationRecord], schema: RelationSchema
+) -> list[list[Prediction]]:
+    """One set of triples a record, from those of all its windows, cut out of its text.
+
+    Equal triples count once with their best probability; a triple whose object is a part of another's (the same but for slots that it lacks)
+    goes, since another mention or window saw more.
+    """
+    best: list[dict[tuple, Prediction]] = [{} for _ in records]
+    for window, triple in found:
+        record, begin, _ = features.windows[window].tolist()
+        starts, ends, text = features.starts[record], features.ends[record], records[record].text
+
+        def mention(span: Span, begin=begin, starts=starts, ends=ends, text=text) -> Mention:
+            start, end = int(starts[begin + span.first]), int(ends[begin + span.last])
+            return Mention(text[start:end], start, end)
+
+        slots = tuple((schema.pairs[pair][1], mention(span)) for pair, span in triple.slots)
+        predicate = schema.pairs[triple.slots[0][0]][0]
+        made = Prediction(predicate, mention(triple.subject), slots, triple.probability)
+        other = best[record].get(made.key())
+        if other is None or made.probability > other.probability:
+            best[record][made.key()] = made
+    return [_largest(row) for row in best]
+
+
+def _largest(row: dict[tuple, Prediction]) -> list[Prediction]:
+    objects: dict[tuple, list[set]] = defaultdict(list)
+    for predicate, subject, slots in row:
+        objects[predicate, subject].append(set(slots))
+    kept = [made for (predicate, subject, slots), made in row.items() if not any(set(slots) < other for other in objects[predicate, subject])]
+    return sorted(kept, key=lambda made: (made.subject.start, made.subject.end, made.predicate, made.object[0][1].start, made.object))
+
+
+class GoldHead:
+    """Gold as a head: what a model without fault would answer on the windows ``rows`` of labelled features."""
+
+    def __init__(self, features: RelationFeatures, rows: Sequence[int], num_pairs: int, link_types: dict[tuple[int, int], int]):
+        self.features, self.rows, self.num_pairs = features, rows, num_pairs
+        self.pairs_of = {number: pair for pair, number in link_types.items()}
+        self.longest = int(features.ids.lengths[np.asarray(rows)].max())
+        self._asked: list[tuple[int, int]] = []
+
+    def subjects(self) -> np.ndarray:
+        tags = np.zeros((len(self.rows), self.longest, 2), dtype=np.float32)  # [b, l, 2]
+        for position, row in enumerate(self.rows):
+            for _, first, last in self.features.subjects[row].tolist():
+                tags[position, first, 0] = tags[position, last, 1] = 1.0
+        return tags
+
+    def objects(self, rows: np.ndarray, spans: np.ndarray) -> np.ndarray:
+        tags = np.zeros((len(rows), self.longest, self.num_pairs, 2), dtype=np.float32)  # [n, l, p, 2]
+        self._asked = []
+        for number, (position, span) in enumerate(zip(rows.tolist(), spans.tolist(), strict=True)):
+            row = self.rows[position]
+            subject = next((s for s, *mention in self.features.subjects[row].tolist() if mention == span), -1)
+            self._asked.append((row, subject))
+            for owner, pair, first, last in self.features.objects[row].tolist():
+                if owner == subject:
+                    tags[number, first, pair, 0] = tags[number, last, pair, 1] = 1.0
+        return tags
+
+    def links(self, links: np.ndarray) -> np.ndarray:
+        answers = []
+        for number, kind, *spans in links.tolist():
+            row, subject = self._asked[number]
+            left, right = self.pairs_of[kind]
+            wanted = [subject, left, *spans[:2], right, *spans[2:]]
+            answers.append(wanted in self.features.links[row].tolist())
+        return np.asarray(answers, dtype=np.float32)  # [m]

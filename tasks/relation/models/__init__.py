@@ -1,0 +1,1 @@
+"""Models of the relation track, one file each."""

@@ -1,0 +1,219 @@
+"""Subjects first, then every subject's objects: CasRel as the LIC2020 relation baseline has it (kexue.fm articles 7161 and 7321), mended.
+
+A half pointer marks subjects; the encoder's last normalisation, made anew and conditional on a subject, feeds a half pointer with a label for
+each (predicate, slot). What the baseline loses is kept: all subjects of a text are trained on in every step, wrong ones are sampled on
+purpose, every mention is labelled, and a small head links the slots that belong to one object.
+
+Notation: b windows, l content tokens, h hidden, n subjects, p (predicate, slot) pairs, m pairs of spans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+from pydantic import Field
+
+from shared.backbone import Backbone
+from shared.dropout import dropout
+from shared.features.batches import pad
+from shared.heads.half_pointer import HalfPointer, span_tags
+from shared.linear import Linear
+from shared.norms import ConditionalLayerNorm
+from shared.text import Vocabulary
+
+from ...recipe import Settings
+from ..features import RelationFeatures
+
+DISTANCES = 64
+
+
+class CasrelSettings(Settings):
+    """The ``[model]`` table of a recipe whose model is ``casrel``."""
+
+    name: Literal["casrel"] = "casrel"
+    subject_power: int = Field(2, ge=1, description="a subject tag's probability is the sigmoid to this power")
+    object_power: int = Field(4, ge=1)
+    tag_bias: float = Field(-2.0, description="initial logit of every tag: almost no token bears one")
+    negatives: int = Field(1, ge=0, description="wrong subjects a window and step, from spans that look like subjects")
+    link_size: int = Field(32, ge=1, description="width of the vectors that link slots")
+    head_dropout: float = Field(0.1, ge=0, lt=1)
+
+
+def link_types(pairs: Sequence[tuple[str, str]]) -> dict[tuple[int, int], int]:
+    """Every two slots of one predicate, the smaller pair first, numbered: 10 in the official schema."""
+    both = ((a, b) for a, b in combinations(range(len(pairs)), 2) if pairs[a][0] == pairs[b][0])
+    return {pair: number for number, pair in enumerate(both)}
+
+
+class RelationCasrel(nn.Layer):
+    """``pairs``: the schema's (predicate, slot) pairs."""
+
+    def __init__(self, backbone: Backbone, *, pairs: Sequence[tuple[str, str]], settings: CasrelSettings, seed: int = 0):
+        super().__init__()
+        self.backbone, self.settings, self.seed = backbone, settings, seed
+        self.num_pairs = len(pairs)
+        self.link_types = link_types(pairs)
+        h = backbone.config.hidden_size
+        self.subject = HalfPointer(h, 1, power=settings.subject_power, bias=settings.tag_bias)
+        self.norm = ConditionalLayerNorm(h, 2 * h, eps=backbone.config.layer_norm_eps)
+        self.object = HalfPointer(h, self.num_pairs, power=settings.object_power, bias=settings.tag_bias)
+        width = max(1, len(self.link_types)) * settings.link_size
+        self.link_left, self.link_right = Linear(2 * h, width), Linear(2 * h, width)
+        self.link_distance = nn.Embedding(max(1, len(self.link_types)) * (2 * DISTANCES + 1), 1)
+
+    # -- training --------------------------------------------------------------------------------------------------
+    def loss(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
+        """Subject, object and link losses, summed, []."""
+        tokens = paddle.to_tensor(batch["mask"])  # [b, l]
+        hidden, features = self._encode(batch)  # [b, l, h], [b, l, h]
+        total = self.subject.loss(self.subject(hidden), paddle.to_tensor(batch["subjects"]), tokens)  # []
+        if len(batch["rows"]):
+            rows = paddle.to_tensor(batch["rows"])  # [n]
+            seen = self._condition(features, rows, paddle.to_tensor(batch["spans"]))  # [n, l, h]
+            tags = paddle.to_tensor(batch["objects"])  # [n, l, p, 2]
+            total = total + self.object.loss(self.object(seen), tags, paddle.index_select(tokens, rows))  # []
+            if len(batch["links"]):
+                logits = self._link(seen, batch["links"])  # [m]
+                total = total + F.binary_cross_entropy_with_logits(logits, paddle.to_tensor(batch["linked"]))  # []
+        return total
+
+    def _encode(self, batch: Mapping[str, np.ndarray]) -> tuple[paddle.Tensor, paddle.Tensor]:
+        encoded = self.backbone(paddle.to_tensor(batch["ids"]))
+        rate = self.settings.head_dropout
+        hidden = dropout(encoded.hidden, rate, self.training)[:, 1:-1]  # [b, l, h]
+        return hidden, dropout(encoded.pre_norm, rate, self.training)[:, 1:-1]  # [b, l, h]
+
+    def _condition(self, features: paddle.Tensor, rows: paddle.Tensor, spans: paddle.Tensor) -> paddle.Tensor:
+        """``features`` [b, l, h] normalised anew for the subjects ``spans`` [n, 2] of the windows ``rows`` [n]: [n, l, h]."""
+        first = paddle.gather_nd(features, paddle.stack([rows, spans[:, 0]], axis=1))  # [n, h]
+        last = paddle.gather_nd(features, paddle.stack([rows, spans[:, 1]], axis=1))  # [n, h]
+        return self.norm(paddle.index_select(features, rows), paddle.concat([first, last], axis=1))  # [n, l, h]
+
+    def _link(self, seen: paddle.Tensor, links: np.ndarray) -> paddle.Tensor:
+        """Logits [m] that two spans are slots of one object. ``links`` [m, 6]: subject, type, first, last, first, last."""
+        subject, kind = paddle.to_tensor(links[:, 0]), paddle.to_tensor(links[:, 1])  # [m], [m]
+
+        def ends(first: int) -> paddle.Tensor:
+            places = [paddle.to_tensor(links[:, first + end]) for end in (0, 1)]  # [m], [m]
+            vectors = [paddle.gather_nd(seen, paddle.stack([subject, place], axis=1)) for place in places]  # [m, h], [m, h]
+            return paddle.concat(vectors, axis=1)  # [m, 2h]
+
+        m, size = len(links), self.settings.link_size
+        product = self.link_left(ends(2)) * self.link_right(ends(4))  # [m, t * size]
+        of_type = F.one_hot(kind, max(1, len(self.link_types)))  # [m, t]
+        scores = (product.reshape([m, -1, size]).sum(axis=2) * of_type).sum(axis=1) * size**-0.5  # [m]
+        gap = np.clip(links[:, 4] - links[:, 2], -DISTANCES, DISTANCES) + DISTANCES  # [m]
+        distance = self.link_distance(paddle.to_tensor(links[:, 1] * (2 * DISTANCES + 1) + gap))  # [m, 1]
+        return scores + distance.squeeze(1)  # [m]
+
+    def collate(self, features: RelationFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool) -> dict[str, np.ndarray]:
+        """One batch: ``ids`` [b, l + 2], ``mask`` [b, l] and, when labelled, ``subjects`` [b, l, 1, 2]; of each distinct gold subject one
+        mention, and wrong subjects: ``rows`` [n], ``spans`` [n, 2], ``objects`` [n, l, p, 2]; ``links`` [m, 6] with ``linked`` [m].
+
+        What is sampled depends on the model's seed and the windows of the batch alone.
+        """
+        ids = [np.concatenate(([vocabulary.cls_id], features.ids[row], [vocabulary.sep_id])) for row in rows]
+        lengths = features.ids.lengths[rows]  # [b]
+        longest = int(lengths.max())
+        mask = (np.arange(longest) < lengths[:, None]).astype(np.float32)  # [b, l]
+        batch: dict[str, np.ndarray] = {"ids": pad(ids, value=vocabulary.pad_id), "mask": mask}  # [b, l + 2], [b, l]
+        if not labelled:
+            return batch
+        generator = np.random.default_rng([self.seed, *np.asarray(rows).tolist()])
+        tags, where, spans, objects, links = [], [], [], [], []
+        for position, row in enumerate(rows):
+            gold, found, linked = features.subjects[row], features.objects[row], features.links[row]
+            labels = np.concatenate([np.zeros((len(gold), 1), gold.dtype), gold[:, 1:]], axis=1)  # [s, 3]
+            tags.append(span_tags(labels, longest, 1))  # [l, 1, 2]
+            for number in range(int(gold[:, 0].max()) + 1 if len(gold) else 0):
+                mentions = gold[gold[:, 0] == number, 1:]  # [s, 2]
+                own = found[found[:, 0] == number, 1:]  # [o, 3]
+                links += self._link_rows(len(where), own, linked[linked[:, 0] == number, 1:])
+                where.append(position)
+                spans.append(mentions[generator.integers(len(mentions))])
+                objects.append(span_tags(own, longest, self.num_pairs))  # [l, p, 2]
+            for span in wrong_subjects(gold[:, 1:], found[:, 2:], self.settings.negatives, int(lengths[position]), generator):
+                where.append(position)
+                spans.append(span)
+                objects.append(np.zeros((longest, self.num_pairs, 2), dtype=np.float32))  # [l, p, 2]
+        batch["subjects"] = np.stack(tags)  # [b, l, 1, 2]
+        batch["rows"], batch["spans"] = np.asarray(where, dtype=np.int64), np.asarray(spans, dtype=np.int64).reshape(-1, 2)  # [n], [n, 2]
+        batch["objects"] = np.stack(objects) if objects else np.zeros((0, longest, self.num_pairs, 2), dtype=np.float32)  # [n, l, p, 2]
+        batch["links"] = np.asarray([link[:6] for link in links], dtype=np.int64).reshape(-1, 6)  # [m, 6]
+        batch["linked"] = np.asarray([link[6] for link in links], dtype=np.float32)  # [m]
+        return batch
+
+    def _link_rows(self, subject: int, objects: np.ndarray, links: np.ndarray) -> list[tuple[int, ...]]:
+        """Every two spans of different slots of one predicate: (subject, type, first, last, first, last, linked)."""
+        gold = {tuple(link) for link in links.tolist()}
+        spans = sorted(map(tuple, objects.tolist()))
+        return [
+            (subject, self.link_types[left[0], right[0]], *left[1:], *right[1:], int((*left, *right) in gold))
+            for left, right in combinations(spans, 2)
+            if (left[0], right[0]) in self.link_types
+        ]
+
+    # -- prediction ------------------------------------------------------------------------------------------------
+    def head(self, batch: Mapping[str, np.ndarray]) -> CasrelHead:
+        """The model's answers on one batch, for :func:`tasks.relation.decode.decode_batch`."""
+        return CasrelHead(self, batch)
+
+
+class CasrelHead:
+    """Encodes a batch once; then answers what decoding asks."""
+
+    def __init__(self, model: RelationCasrel, batch: Mapping[str, np.ndarray]):
+        self.model = model
+        with paddle.no_grad():
+            hidden, self._features = model._encode(batch)  # [b, l, h], [b, l, h]
+            mask = paddle.to_tensor(batch["mask"]).unsqueeze(-1)  # [b, l, 1]
+            found = model.subject.probabilities(model.subject(hidden))[:, :, 0]  # [b, l, 2]
+            self._subjects = (found * mask).numpy()  # [b, l, 2]
+        self._mask = batch["mask"]
+        self._seen: paddle.Tensor | None = None
+
+    def subjects(self) -> np.ndarray:
+        """Probability that a subject starts and ends at each token, [b, l, 2]."""
+        return self._subjects
+
+    def objects(self, rows: np.ndarray, spans: np.ndarray) -> np.ndarray:
+        """The same for the objects of the subjects ``spans`` [n, 2] in the windows ``rows`` [n], [n, l, p, 2]."""
+        model = self.model
+        with paddle.no_grad():
+            self._seen = model._condition(self._features, paddle.to_tensor(rows), paddle.to_tensor(spans))  # [n, l, h]
+            found = model.object.probabilities(model.object(self._seen)).numpy()  # [n, l, p, 2]
+        return found * self._mask[rows][:, :, None, None]  # [n, l, p, 2]
+
+    def links(self, links: np.ndarray) -> np.ndarray:
+        """Probability that two spans are slots of one object, [m]. ``links`` [m, 6]: subject (as last asked for), type, first, last,
+        first, last."""
+        with paddle.no_grad():
+            return F.sigmoid(self.model._link(self._seen, links)).numpy()  # [m]
+
+
+def wrong_subjects(
+    subjects: np.ndarray, objects: np.ndarray, count: int, length: int, generator: np.random.Generator
+) -> list[tuple[int, int]]:
+    """Spans that are no subject, as decoding may come upon them: from a subject's start to another's end, objects, any short span.
+
+    ``subjects`` [s, 2] and ``objects`` [o, 2] are inclusive token spans of a window of ``length`` tokens.
+    """
+    gold = set(map(tuple, subjects.tolist()))
+    crossed = {(start, end) for start, _ in gold for _, end in gold if start <= end} - gold
+    near = sorted(crossed | (set(map(tuple, objects.tolist())) - gold))
+    found: list[tuple[int, int]] = []
+    for _ in range(count):
+        if near and generator.random() < 0.8:
+            found.append(near[generator.integers(len(near))])
+            continue
+        start = int(generator.integers(length))
+        span = (start, min(length - 1, start + int(generator.integers(6))))
+        if span not in gold:
+            found.append(span)
+    return found

@@ -1,0 +1,202 @@
+"""The relation track behind the protocol of :mod:`tasks.base`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import Problem
+
+from ..base import Progress, ReadResult
+from ..recipe import FeatureSettings, Recipe, parse_settings
+from . import metric, records, submission
+from .records import RelationRecord, Spo
+from .schema import RelationSchema
+
+if TYPE_CHECKING:
+    from shared.text import Vocabulary
+
+    from .decode import Prediction
+    from .features import RelationFeatures
+    from .models.casrel import RelationCasrel
+
+CEILING_TOKENS = 4096
+"""Padded tokens a batch of gold tensors."""
+
+
+class RelationTask:
+    """DuIE 2.0."""
+
+    name = "relation"
+    member = submission.MEMBER
+    shown_scores = ("precision", "recall", "f1")
+    recipes = Path(__file__).parent / "recipes"
+
+    # -- files ---------------------------------------------------------------------------------------------------
+    def read_schema(self, path: Path) -> RelationSchema:
+        return RelationSchema.read(path)
+
+    def inspect_schema(self, path: Path) -> tuple[RelationSchema | None, list[Problem]]:
+        return RelationSchema.inspect(path)
+
+    def read_records(self, path: Path, schema: RelationSchema | None, *, labelled: bool | None = None) -> ReadResult:
+        return records.read_records(path, schema, labelled=labelled)
+
+    def describe(self, rows: Sequence[RelationRecord]) -> dict[str, Any]:
+        return records.describe(rows)
+
+    def identity_of(self, record: RelationRecord) -> str:
+        return record.text
+
+    def record_of_text(self, text: str, *, question: str | None = None) -> RelationRecord:
+        return RelationRecord(text=text, line=1)
+
+    def text_of(self, record: RelationRecord) -> str:
+        return record.text
+
+    def write_submission(self, path: Path, rows: Sequence[RelationRecord], predictions: Sequence[Sequence[Prediction]], schema: Any) -> None:
+        lines = ((record.text, [_spo(made) for made in found]) for record, found in zip(rows, predictions, strict=True))
+        submission.write_submission(path, lines, schema)
+
+    def check_submission(self, path: Path, *, schema: RelationSchema | None = None, against: Path | None = None) -> list[Problem]:
+        return submission.check_submission(path, schema=schema, against=against)
+
+    def score_files(self, gold: Path, prediction: Path, *, alias: Path | None = None, **options: Any) -> dict[str, Any]:
+        return submission.score_files(gold, prediction, alias=alias, **options)
+
+    # -- model -------------------------------------------------------------------------------------------------
+    def check_recipe(self, recipe: Recipe) -> None:
+        self._model_settings(recipe.model)
+        self._decode_settings(recipe)
+
+    def _model_settings(self, model: Mapping[str, Any]) -> Any:
+        from .models.casrel import CasrelSettings
+
+        return parse_settings(CasrelSettings, model, under="model")
+
+    def _decode_settings(self, recipe: Recipe) -> Any:
+        from .decode import DecodeSettings
+
+        return parse_settings(DecodeSettings, recipe.decode, under="decode")
+
+    @property
+    def feature_version(self) -> int:
+        from .features import VERSION
+
+        return VERSION
+
+    def make_features(
+        self, rows: Sequence[RelationRecord], schema: RelationSchema, tokenizer: Any, settings: FeatureSettings
+    ) -> RelationFeatures:
+        from .features import make_features
+
+        return make_features(rows, schema, tokenizer, window=settings.window, overlap=settings.overlap)
+
+    def load_features(self, folder: Path) -> RelationFeatures:
+        from .features import RelationFeatures
+
+        return RelationFeatures.load(folder)
+
+    def build_model(self, backbone: Any, schema: RelationSchema, recipe: Recipe) -> RelationCasrel:
+        from .models.casrel import RelationCasrel
+
+        return RelationCasrel(backbone, pairs=schema.pairs, settings=self._model_settings(recipe.model), seed=recipe.training.seed)
+
+    def predict(
+        self,
+        model: RelationCasrel,
+        features: RelationFeatures,
+        rows: Sequence[RelationRecord],
+        schema: RelationSchema,
+        vocabulary: Vocabulary,
+        recipe: Recipe,
+        *,
+        progress: Progress | None = None,
+    ) -> list[list[Prediction]]:
+        """Triples of every record, in order."""
+        from shared.features.batches import token_budget_batches
+
+        from .decode import decode_batch, to_predictions
+
+        settings = self._decode_settings(recipe)
+        found, done = [], 0
+        for batch in token_budget_batches(features.lengths, recipe.training.evaluation_tokens):
+            head = model.head(model.collate(features, batch, vocabulary, labelled=False))
+            found += decode_batch(head, batch, features, schema, model.link_types, settings)
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(features))
+        return to_predictions(found, features, rows, schema)
+
+    def ceiling(
+        self, features: RelationFeatures, rows: Sequence[RelationRecord], schema: RelationSchema, *, recipe: Recipe
+    ) -> list[list[Prediction]]:
+        """What decoding gives when the head's output tensors are the gold ones: the representation's own ceiling."""
+        from shared.features.batches import token_budget_batches
+
+        from .decode import GoldHead, decode_batch, to_predictions
+        from .models.casrel import link_types
+
+        types, settings = link_types(schema.pairs), self._decode_settings(recipe)
+        found = []
+        for batch in token_budget_batches(features.lengths, CEILING_TOKENS):
+            found += decode_batch(GoldHead(features, batch, len(schema.pairs), types), batch, features, schema, types, settings)
+        return to_predictions(found, features, rows, schema)
+
+    def score(self, rows: Sequence[RelationRecord], predictions: Sequence[Sequence[Prediction]], **options: Any) -> dict[str, Any]:
+        gold = {record.text: records.as_triples(record) for record in rows}
+        predicted = {
+            record.text: [(made.predicate, made.subject.text, {slot: mention.text for slot, mention in made.object}) for made in found]
+            for record, found in zip(rows, predictions, strict=True)
+        }
+        return metric.score(gold, predicted, **options)
+
+    def explain_losses(
+        self, features: RelationFeatures, rows: Sequence[RelationRecord], predictions: Sequence[Sequence[Prediction]]
+    ) -> list[dict[str, Any]]:
+        """Every gold triple that ``predictions`` miss and every prediction that is not gold, with the cause where features know it."""
+        causes = {(lost.line, _key(lost.spo)): lost.reason for lost in features.lost}
+        found: list[dict[str, Any]] = []
+        for record, row in zip(rows, predictions, strict=True):
+            gold = {_normal(_key(spo)): _key(spo) for spo in record.spos or ()}
+            predicted = {_normal(made.key()): made.key() for made in row}
+            for normal in sorted(gold.keys() - predicted.keys()):
+                cause = causes.get((record.line, gold[normal]), "another span of the same label crosses or shares an end with it")
+                found.append(_difference(record, "missing", gold[normal], cause))
+            for normal in sorted(predicted.keys() - gold.keys()):
+                found.append(_difference(record, "extra", predicted[normal], ""))
+        return found
+
+    def as_rows(self, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
+        """One text's predictions as plain values, for ``lic extract``."""
+        return [
+            {
+                "subject": made.subject.text,
+                "predicate": made.predicate,
+                "object": {slot: mention.text for slot, mention in made.object},
+                "subject_span": [made.subject.start, made.subject.end],
+                "object_spans": {slot: [mention.start, mention.end] for slot, mention in made.object},
+                "probability": made.probability,
+            }
+            for made in predictions
+        ]
+
+
+def _spo(made: Prediction) -> Spo:
+    return Spo(made.predicate, made.subject.text, tuple((slot, mention.text) for slot, mention in made.object))
+
+
+def _key(spo: Spo) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    return spo.predicate, spo.subject, spo.object
+
+
+def _normal(key: tuple) -> tuple:
+    predicate, subject, slots = key
+    return metric.normalise((predicate, subject, dict(slots)))
+
+
+def _difference(record: RelationRecord, fault: str, key: tuple, cause: str) -> dict[str, Any]:
+    predicate, subject, slots = key
+    named = ", ".join(f"{slot}={text}" for slot, text in slots)
+    return {"line": record.line, "fault": fault, "predicate": predicate, "subject": subject, "object": named, "cause": cause}
