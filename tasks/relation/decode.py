@@ -21,10 +21,12 @@ from .records import RelationRecord
 from .schema import VALUE, RelationSchema
 
 MOST_LINKED = 12
+CONDITIONED_TOKENS = 1 << 16
+"""Padded tokens that a head is asked about at once: each subject takes its whole window again."""
 
 
 class DecodeSettings(Settings):
-    """The ``[decode]`` table: probabilities from which on a subject, an object and a link between slots count. Spans are in tokens."""
+    """The ``[decode]`` table: probabilities above which a subject, an object and a link between slots count. Spans are in tokens."""
 
     subject_threshold: float = Field(0.4, gt=0, lt=1)
     object_threshold: float = Field(0.4, gt=0, lt=1)
@@ -95,23 +97,36 @@ def decode_batch(
     settings: DecodeSettings,
 ) -> list[tuple[int, Found]]:
     """Triples of a batch of windows as (window, triple). ``rows`` [b]: window numbers."""
+    tags = head.subjects()  # [b, l, 2]
     subjects = [
-        (row, span) for row, tags in enumerate(head.subjects()) for span in _spans(tags, settings.subject_threshold, settings.max_span, all_pairs)
+        (row, span) for row, tagging in enumerate(tags) for span in _spans(tagging, settings.subject_threshold, settings.max_span, all_pairs)
     ]
-    if not subjects:
-        return []
+    at_once = max(1, CONDITIONED_TOKENS // max(1, tags.shape[1]))
+    found: list[tuple[int, Found]] = []
+    for begin in range(0, len(subjects), at_once):
+        some = _decode_subjects(head, subjects[begin : begin + at_once], schema, link_types, settings)
+        found += [(int(rows[row]), triple) for row, triple in some]
+    return found
+
+
+def _decode_subjects(
+    head: Head,
+    subjects: Sequence[tuple[int, Span]],
+    schema: RelationSchema,
+    link_types: dict[tuple[int, int], int],
+    settings: DecodeSettings,
+) -> Iterable[tuple[int, Found]]:
+    """Triples of n subjects (row of the batch, span) as (row, triple)."""
     where = np.asarray([row for row, _ in subjects], dtype=np.int64)  # [n]
     spans = np.asarray([(span.first, span.last) for _, span in subjects], dtype=np.int64)  # [n, 2]
     tags = head.objects(where, spans)  # [n, l, p, 2]
     groups = _objects(tags, schema, settings)
     linked = _links(head, groups, link_types)
-    found: list[tuple[int, Found]] = []
     for (number, _), slots in sorted(groups.items()):
         row, subject = subjects[number]
         for chosen, probability in _assemble(number, slots, schema, linked, settings.link_threshold):
             sure = min(subject.probability, probability, *(span.probability for _, span in chosen))
-            found.append((int(rows[row]), Found(subject, chosen, sure)))
-    return found
+            yield row, Found(subject, chosen, sure)
 
 
 def _spans(tags: np.ndarray, threshold: float, longest: int, pairing) -> list[Span]:
@@ -170,15 +185,14 @@ def _assemble(
     for value in values:
         near = [[slot for slot in group if link(value, slot) > threshold] for _, group in sorted(others.items())]
         kinds = [sorted(group, key=lambda slot: -link(value, slot))[:MOST_LINKED] for group in near]
-        sets = []
         for choice in product(*([*kind, None] for kind in kinds)):
             chosen = tuple(slot for slot in choice if slot is not None)
             scores = [link(value, slot) for slot in chosen] + [link(a, b) for a, b in combinations(chosen, 2)]
-            if all(score > threshold for score in scores):
-                sets.append((chosen, min(scores, default=1.0)))
-        for chosen, probability in sets:
-            if not any(set(chosen) < set(other) for other, _ in sets):
-                yield (value, *chosen), probability
+            if not all(score > threshold for score in scores):
+                continue
+            free = (slot for kind, taken in zip(kinds, choice, strict=True) if taken is None for slot in kind)
+            if not any(all(link(slot, other) > threshold for other in chosen) for slot in free):
+                yield (value, *chosen), min(scores, default=1.0)
 
 
 def to_predictions(

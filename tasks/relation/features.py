@@ -17,7 +17,7 @@ from shared.text.windows import split_windows
 from .records import RelationRecord, Spo
 from .schema import RelationSchema
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the arrays below change; part of the cache key."""
 
 Span = tuple[int, int]
@@ -34,15 +34,17 @@ class Lost:
 
 @dataclass(frozen=True)
 class RelationFeatures:
-    """Arrays of n records in w windows. Spans are inclusive token ranges of their window; every mention of a gold string is a span.
+    """Arrays of n records in w windows. Spans are inclusive token ranges of their window. Every mention of a gold string is a span, but not
+    those inside a longer gold mention when the string also stands on its own, nor those that tokens widen when another comes back exactly.
 
     ``ids``: token ids of each window without [CLS] and [SEP], Ragged int32 [w].
     ``windows`` [w, 3] int32: record index, first token, number of tokens of the whole text.
     ``starts``, ``ends``: half-open character span of each token of each record, Ragged int32 [n].
-    ``subjects``: (subject, first, last), Ragged int32 [w]; ``subject`` numbers the distinct subject strings of the window.
+    ``subjects``: (subject, first, last), Ragged int32 [w]; ``subject`` numbers the distinct subjects of the window: strings, but those that
+    share a span are one, since no tag tells them apart. Every span stands once.
     ``objects``: (subject, pair, first, last), Ragged int32 [w]; ``pair`` is a (predicate, slot) of the schema.
     ``links``: (subject, pair, first, last, pair, first, last), Ragged int32 [w]: two slots of one object, the smaller pair first.
-    ``lost``: gold triples that the arrays cannot hold exactly (not kept on disk; counted in ``lost_count``).
+    ``lost``: gold triples that cannot be given back exactly (not kept on disk; counted in ``lost_count``).
     """
 
     ids: Ragged
@@ -118,6 +120,8 @@ class _Gold:
             reason = next((placed[text][1] for text in texts if placed[text][1]), None)
             if reason is None and not any(all(self._within(text, begin, end) for text in texts) for begin, end in borders):
                 reason = "no window holds all of it"
+            if reason is None and any(_part_of(spo, other) for other in self.spos):
+                reason = "its object is a part of another triple's"
             if reason is not None:
                 lost.append(Lost(record.line, spo, reason))
 
@@ -127,7 +131,7 @@ class _Gold:
     def inside(self, begin: int, end: int) -> tuple[list, list, list]:
         """Rows of ``subjects``, ``objects`` and ``links`` of one window."""
         numbers: dict[str, int] = {}
-        subjects: list[tuple[int, int, int]] = []
+        owners: dict[Span, int] = {}
         objects: dict[tuple[int, int, int, int], None] = {}
         links: dict[tuple[int, ...], None] = {}
         for spo in self.spos:
@@ -135,8 +139,10 @@ class _Gold:
             if not places:
                 continue
             if spo.subject not in numbers:
-                numbers[spo.subject] = len(numbers)
-                subjects += [(numbers[spo.subject], first, last) for first, last in places]
+                number = next((owners[place] for place in places if place in owners), len(set(owners.values())))
+                numbers[spo.subject] = number
+                for place in places:
+                    owners.setdefault(place, number)
             subject = numbers[spo.subject]
             slots = sorted(
                 (self.schema.pair_index[spo.predicate, slot], first, last)
@@ -145,7 +151,12 @@ class _Gold:
             )
             objects.update(dict.fromkeys((subject, *slot) for slot in slots))
             links.update(dict.fromkeys((subject, *left, *right) for left in slots for right in slots if left[0] < right[0]))
-        return subjects, list(objects), list(links)
+        return [(number, *place) for place, number in owners.items()], list(objects), list(links)
+
+
+def _part_of(spo: Spo, other: Spo) -> bool:
+    """Whether ``other`` says the same and more: decoding takes the larger of the two."""
+    return (spo.predicate, spo.subject) == (other.predicate, other.subject) and set(spo.object) < set(other.object)
 
 
 def _mentions(text: str, encoding: Encoding, string: str) -> tuple[list[Span], str | None]:

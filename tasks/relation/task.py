@@ -144,6 +144,11 @@ class RelationTask:
             found += decode_batch(GoldHead(features, batch, len(schema.pairs), types), batch, features, schema, types, settings)
         return to_predictions(found, features, rows, schema)
 
+    def baseline(self, train: Sequence[RelationRecord], rows: Sequence[RelationRecord]) -> list[list[Prediction]]:
+        from .baseline import memorised
+
+        return memorised(train, rows)
+
     def score(self, rows: Sequence[RelationRecord], predictions: Sequence[Sequence[Prediction]], **options: Any) -> dict[str, Any]:
         gold = {record.text: records.as_triples(record) for record in rows}
         predicted = {
@@ -162,7 +167,7 @@ class RelationTask:
             gold = {_normal(_key(spo)): _key(spo) for spo in record.spos or ()}
             predicted = {_normal(made.key()): made.key() for made in row}
             for normal in sorted(gold.keys() - predicted.keys()):
-                cause = causes.get((record.line, gold[normal]), "another span of the same label crosses or shares an end with it")
+                cause = causes.get((record.line, gold[normal]), "its spans or links cannot be told from those of other triples")
                 found.append(_difference(record, "missing", gold[normal], cause))
             for normal in sorted(predicted.keys() - gold.keys()):
                 found.append(_difference(record, "extra", predicted[normal], ""))

@@ -41,7 +41,7 @@ class CasrelSettings(Settings):
     object_power: int = Field(4, ge=1)
     tag_bias: float = Field(-2.0, description="initial logit of every tag: almost no token bears one")
     negatives: int = Field(1, ge=0, description="wrong subjects a window and step, from spans that look like subjects")
-    link_size: int = Field(32, ge=1, description="width of the vectors that link slots")
+    link_size: int = Field(64, ge=1, description="width of the layer that links slots")
     head_dropout: float = Field(0.1, ge=0, lt=1)
 
 
@@ -63,9 +63,11 @@ class RelationCasrel(nn.Layer):
         self.subject = HalfPointer(h, 1, power=settings.subject_power, bias=settings.tag_bias)
         self.norm = ConditionalLayerNorm(h, 2 * h, eps=backbone.config.layer_norm_eps)
         self.object = HalfPointer(h, self.num_pairs, power=settings.object_power, bias=settings.tag_bias)
-        width = max(1, len(self.link_types)) * settings.link_size
-        self.link_left, self.link_right = Linear(2 * h, width), Linear(2 * h, width)
-        self.link_distance = nn.Embedding(max(1, len(self.link_types)) * (2 * DISTANCES + 1), 1)
+        small = paddle.ParamAttr(initializer=nn.initializer.Normal(0.0, 0.02))
+        self.link_left = Linear(2 * h, settings.link_size, weight_attr=small)
+        self.link_right = Linear(2 * h, settings.link_size, weight_attr=small)
+        self.link_distance = nn.Embedding(2 * DISTANCES + 1, settings.link_size, weight_attr=small)
+        self.link = Linear(settings.link_size, max(1, len(self.link_types)), weight_attr=small)
 
     # -- training --------------------------------------------------------------------------------------------------
     def loss(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
@@ -80,7 +82,8 @@ class RelationCasrel(nn.Layer):
             total = total + self.object.loss(self.object(seen), tags, paddle.index_select(tokens, rows))  # []
             if len(batch["links"]):
                 logits = self._link(seen, batch["links"])  # [m]
-                total = total + F.binary_cross_entropy_with_logits(logits, paddle.to_tensor(batch["linked"]))  # []
+                wrong = F.binary_cross_entropy_with_logits(logits, paddle.to_tensor(batch["linked"]), reduction="sum")  # []
+                total = total + wrong / tokens.sum()  # []: on the scale of the tags, or the few links would drown them
         return total
 
     def _encode(self, batch: Mapping[str, np.ndarray]) -> tuple[paddle.Tensor, paddle.Tensor]:
@@ -104,13 +107,11 @@ class RelationCasrel(nn.Layer):
             vectors = [paddle.gather_nd(seen, paddle.stack([subject, place], axis=1)) for place in places]  # [m, h], [m, h]
             return paddle.concat(vectors, axis=1)  # [m, 2h]
 
-        m, size = len(links), self.settings.link_size
-        product = self.link_left(ends(2)) * self.link_right(ends(4))  # [m, t * size]
-        of_type = F.one_hot(kind, max(1, len(self.link_types)))  # [m, t]
-        scores = (product.reshape([m, -1, size]).sum(axis=2) * of_type).sum(axis=1) * size**-0.5  # [m]
         gap = np.clip(links[:, 4] - links[:, 2], -DISTANCES, DISTANCES) + DISTANCES  # [m]
-        distance = self.link_distance(paddle.to_tensor(links[:, 1] * (2 * DISTANCES + 1) + gap))  # [m, 1]
-        return scores + distance.squeeze(1)  # [m]
+        distance = self.link_distance(paddle.to_tensor(gap))  # [m, k]
+        hidden = F.tanh(self.link_left(ends(2)) + self.link_right(ends(4)) + distance)  # [m, k]
+        of_type = F.one_hot(kind, max(1, len(self.link_types)))  # [m, t]
+        return (self.link(hidden) * of_type).sum(axis=1)  # [m]
 
     def collate(self, features: RelationFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool) -> dict[str, np.ndarray]:
         """One batch: ``ids`` [b, l + 2], ``mask`` [b, l] and, when labelled, ``subjects`` [b, l, 1, 2]; of each distinct gold subject one
