@@ -14,9 +14,10 @@ def check_data(track: str, path: str | Path, *, schema: str | Path | None = None
     """Reads every official file at ``path`` (a file or a folder) and says what is in it.
 
     ``files``: per split its counts, md5, what md5 or line count are known as, skipped records and number of problems; ``missing``: splits
-    the folder lacks; ``shared_ids``: ids that two splits have in common; ``notes``: what is worth knowing yet no fault; ``problems``: every
-    fault (a dictionary of :class:`shared.errors.Problem` each); ``ok``: no problem; ``complete``: train, dev, a test file and the schema
-    are there. ``schema`` names the schema file when it lies elsewhere. Raises InputError when there is nothing to check.
+    the folder lacks; ``shared_ids``: ids (or texts, where the track has none) that two splits have in common; ``notes``: what is worth
+    knowing yet no fault; ``problems``: every fault (a dictionary of :class:`shared.errors.Problem` each); ``ok``: no problem; ``complete``:
+    train, dev, a test file and the schema are there. ``schema`` names the schema file when it lies elsewhere. Raises InputError when there
+    is nothing to check.
     """
     from shared.errors import input_error
     from tasks.official import SPLIT_FILES, present_splits, split_of
@@ -81,11 +82,12 @@ def _identify(track: str, split: str, path: Path) -> dict[str, Any]:
     entry: dict[str, Any] = {"file": str(path)}
     if path.is_file():
         md5 = digest(path, "md5")
-        data = path.read_bytes()
-        lines = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
-        known_lines = KNOWN_LINES[track].get(split, {})
-        entry |= {"md5": md5, "md5_known_as": KNOWN_MD5[track].get(md5), "lines": lines, "lines_known_as": known_lines.get(lines)}
-        entry["official_lines"] = sorted(known_lines) or None
+        entry |= {"md5": md5, "md5_known_as": KNOWN_MD5[track].get(md5)}
+        if KNOWN_LINES[track]:  # a file of the reading track is one JSON value
+            data = path.read_bytes()
+            lines = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
+            known_lines = KNOWN_LINES[track].get(split, {})
+            entry |= {"lines": lines, "lines_known_as": known_lines.get(lines), "official_lines": sorted(known_lines) or None}
     return entry
 
 
@@ -110,12 +112,17 @@ def _compare(ids: dict[str, set[str]], report: dict[str, Any]) -> None:
             if not shared or {left, right} == {"test1", "test2"}:
                 continue
             report["shared_ids"].append({"splits": [left, right], "count": len(shared), "first": shared[:5]})
-            report["notes"].append(f"{left} and {right} share {len(shared)} ids ({', '.join(shared[:3])}): scores on the later one flatter")
+            some = ", ".join(_short(name) for name in shared[:3])
+            report["notes"].append(f"{left} and {right} share {len(shared)} records ({some}): scores on the later one flatter")
     for split, entry in report["files"].items():
         official = entry.get("official_lines")
         if official and entry["lines_known_as"] is None:
             sizes = " or ".join(f"{count:,}" for count in official)
             report["notes"].append(f"{split} has {entry['lines']:,} lines where the official file has {sizes}: a part or another edition")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 40 else name[:39] + "…"
 
 
 def command(

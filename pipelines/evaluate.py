@@ -7,7 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import emit_json, progress, say, table
+from shared.errors import input_error
+
+from .console import emit_json, progress, say
+from .score import show_scores
 
 
 def evaluate(
@@ -38,6 +41,22 @@ def evaluate(
     return {"track": track, "run": str(folder), "split": split, "records": len(records), **scores}
 
 
+def evaluate_baseline(track: str, *, split: str = "dev", data: Path | None = None, skip_bad: bool = False) -> dict[str, Any]:
+    """Official scores of what takes no learning (:meth:`tasks.base.Task.baseline`) on a split; it remembers the training file of ``data``."""
+    from tasks.official import find_split
+    from tasks.registry import get_task
+
+    from .data_files import data_folder, open_schema, read_split
+
+    task, folder = get_task(track), data_folder(track, data)
+    schema = open_schema(task, folder)
+    train, records = (
+        read_split(task, find_split(track, folder, name), schema, labelled=True, skip_bad=skip_bad) for name in ("train", split)
+    )
+    scores = task.score(records, task.baseline(train, records))
+    return {"track": track, "run": "baseline", "split": split, "records": len(records), **scores}
+
+
 def command(
     track: Annotated[str | None, typer.Argument(help="relation, event or reading; default every track that has a trained run")] = None,
     run: Annotated[Path | None, typer.Option(help="run folder; default the track's latest")] = None,
@@ -45,24 +64,28 @@ def command(
     data: Annotated[Path | None, typer.Option(help="data folder; default the one the run was trained on")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N")] = "auto",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad records out, with a count")] = False,
+    baseline: Annotated[bool, typer.Option("--baseline", help="score what takes no learning instead of a run; needs TRACK")] = False,
     json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
 ) -> None:
     """Score a trained run by the official metric."""
-    from tasks.registry import get_task
-
     from .run_folder import tracks_to_do
 
+    if baseline and (track is None or run is not None):
+        found = "--baseline with --run" if track else "--baseline without a track"
+        raise input_error("LIC-U010", found=found, expected="lic evaluate TRACK --baseline", remedy="A baseline belongs to a track, not a run.")
+    if data is not None and track is None and run is None:
+        raise input_error("LIC-U007", found="--data for several tracks", expected="one track", remedy="Name the track.")
     names = tracks_to_do(track, run)
-    results = {name: evaluate(name, run=run, split=split, data=data, device=device, skip_bad=skip_bad) for name in names}
+    results = {}
+    for name in names:
+        if baseline:
+            results[name] = evaluate_baseline(name, split=split, data=data, skip_bad=skip_bad)
+        else:
+            results[name] = evaluate(name, run=run, split=split, data=data, device=device, skip_bad=skip_bad)
     if json:
         emit_json(results[track] if track is not None else results)
         return
     for name, result in results.items():
-        shown = get_task(name).shown_scores
-        table(f"{name}: {result['run']} on {split}", ["records", *shown], [[result["records"], *(result[score] for score in shown)]])
-        parts = result.get("per_type") or {}
-        rows = [[part, scores["gold"], scores["predicted"], *(scores[score] for score in shown)] for part, scores in parts.items()]
-        if rows:
-            table("by type", ["type", "gold", "predicted", *shown], sorted(rows, key=lambda row: -row[1]))
+        show_scores(name, f"{name}: {result['run']} on {split}", result)
     if track is None:
         say(f"tracks with a trained run: {', '.join(names)}")

@@ -44,6 +44,14 @@ def command(
     if json:
         emit_json({"track": track, "text": text, "found": found})
     elif found:
-        table(text, list(found[0]), [list(row.values()) for row in found])
+        table(text, list(found[0]), [[_cell(value) for value in row.values()] for row in found])
     else:
         typer.echo(f"{text}\nnothing found")
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_cell(inner)}" for key, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return "–".join(map(str, value))
+    return value

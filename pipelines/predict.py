@@ -82,24 +82,33 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
 ) -> None:
     """Predict a test set and write a checked submission zip."""
-    from shared.errors import input_error
+    from shared.errors import InputError, input_error
 
     from .run_folder import tracks_to_do
 
     names = tracks_to_do(track, run)
-    if track is None and len(names) > 1 and (input or out):
+    if track is None and len(names) > 1 and (input or out or data):
         raise input_error(
-            "LIC-U007", found="--input or --out for several tracks", expected="one track", remedy=f"Name the track: one of {', '.join(names)}."
+            "LIC-U007",
+            found="--input, --out or --data for several tracks",
+            expected="one track",
+            remedy=f"Name the track: one of {', '.join(names)}.",
         )
-    results = {
-        name: predict(name, split=split, run=run, data=data, input=input, out=out, device=device, skip_bad=skip_bad) for name in names
-    }
+    results, failed = {}, []
+    for name in names:
+        try:
+            results[name] = predict(name, split=split, run=run, data=data, input=input, out=out, device=device, skip_bad=skip_bad)
+        except InputError as error:  # one track's missing file keeps no other from its zip
+            failed.append(error)
+    if failed and not results:
+        raise InputError(*(problem for error in failed for problem in error.problems))
     if json:
         emit_json(results[track] if track is not None else results)
-        return
-    for name, result in results.items():
+    for name, result in results.items() if not json else ():
         say(
             f"{name}: {result['predictions']} predictions for {result['records']} records of {result['input']} "
             f"({result['records_without_prediction']} without any), by {result['run']}"
         )
         typer.echo(f"{result['zip']}\tchecked, ready to upload\n{result['file']}\tthe same, bare")
+    if failed:
+        raise InputError(*(problem for error in failed for problem in error.problems))

@@ -51,22 +51,38 @@ def command(
     if as_json:
         emit_json(report)
         return
-    _show(track, report)
-    if report.get("missing_ids"):
-        say(f"{report['missing_ids']} of {report['ids']} gold ids have no line in the prediction: they count as not found")
-    if report.get("unknown_ids"):
-        say(f"{report['unknown_ids']} predicted ids are not in the gold file: left out of the score")
+    show_scores(track, f"{track}: {prediction}", report)
+    for key, meaning in REMARKS.items():
+        if report.get(key):
+            say(f"{report[key]} {meaning}")
 
 
-def _show(track: str, report: dict[str, Any]) -> None:
+REMARKS = {
+    "missing_ids": "gold records have no prediction: they count as not found",
+    "unknown_ids": "predicted records are not in the gold file: left out of the score",
+    "repeated_ids": "predicted lines repeat a text: the last of each counts, as for the leaderboard",
+    "empty_answers": "answers are empty",
+}
+
+
+def show_scores(track: str, title: str, report: dict[str, Any]) -> None:
+    """The official scores as a table, and one for each way they are divided (keys ``per_...`` of the report)."""
+    from tasks.registry import get_task
+
     from .console import table
 
-    shares = ("precision", "recall", "f1")
-    rows = [["official", *(report[key] for key in shares)]]
+    shown = get_task(track).shown_scores
+    counts = [key for key in ("records", "questions", "gold", "predicted") if key in report]
+    columns = [*shown, *counts]
+    rows = [[report[key] for key in columns]]
     if "strict" in report:
-        rows.append(["strict", *(report["strict"][key] for key in shares)])
-    table(f"{track}: {report['gold']:,} gold, {report['predicted']:,} predicted", ["", *shares], rows)
-    if report.get("per_type"):
-        ranked = sorted(report["per_type"].items(), key=lambda item: (-item[1]["gold"], item[0]))
-        rows = [[name, *(figures[key] for key in shares), figures["gold"], figures["predicted"]] for name, figures in ranked]
-        table("by type", ["type", *shares, "gold", "predicted"], rows)
+        columns = ["", *columns]
+        rows = [["official", *rows[0]], ["strict", *(report["strict"][key] for key in shown), *("" for _ in counts)]]
+    table(title, columns, rows)
+    for key, parts in report.items():
+        if not key.startswith("per_") or not parts:
+            continue
+        keys = [count for count in ("questions", "gold", "predicted") if count in next(iter(parts.values()))]
+        ranked = list(parts.items()) if keys == ["questions"] else sorted(parts.items(), key=lambda part: (-part[1][keys[0]], part[0]))
+        name = key.removeprefix("per_").replace("_", " ")
+        table(f"by {name}", [name, *shown, *keys], [[part, *(figures[score] for score in (*shown, *keys))] for part, figures in ranked])

@@ -44,6 +44,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Would the leaderboard take it? Every reason why not, with its remedy."""
+    from tasks.official import has_schema
+
     from .console import emit_json, say
 
     report = check_zip(track, path, against=against, schema=schema)
@@ -56,9 +58,10 @@ def command(
             say(str(Problem(**problem)))
         if len(report["problems"]) > SHOWN:
             say(f"… and {len(report['problems']) - SHOWN} more problems; --json lists all.")
-        for what, given in (("ids and texts", report["against"]), ("names of types and roles", report["schema"])):
-            if given is None:
-                say(f"note: {what} were not compared; give --{'against' if what.startswith('ids') else 'schema'}.")
+        if report["against"] is None:
+            say("note: records were not compared with a test file; give --against.")
+        if report["schema"] is None and has_schema(track):
+            say("note: names were not compared with a schema; give --schema.")
         verdict = "accepted" if report["ok"] else f"{len(report['problems'])} problem{'s' * (len(report['problems']) != 1)}"
         print(f"{path}: {verdict}")
     if not report["ok"]:

@@ -134,6 +134,10 @@ class Task(Protocol):
         """What decoding gives when gold enters as the head's output tensors."""
         ...
 
+    def baseline(self, train: Sequence[Any], rows: Sequence[Any]) -> list[Any]:
+        """Predictions that take no learning, only records to remember: what a model has to beat."""
+        ...
+
     def score(self, rows: Sequence[Any], predictions: Sequence[Any], **options: Any) -> dict[str, Any]:
         """The official scores of predictions against labelled records."""
         ...

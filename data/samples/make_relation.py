@@ -1,6 +1,6 @@
 """Writes the relation track's sample files: invented sentences about invented people, works, companies and places.
 
-``python data/samples/make_relation.py`` gives the same bytes every time. Predicates and type names are those of DuIE 2.0 (30 of its 48, the
+``python data/samples/make_relation.py`` gives the same bytes every time. Predicates and type names are those of DuIE 2.0 (25 of its 48, the
 five with several slots among them); every sentence and name is our own. The traps of real data are put in on purpose: several objects of one
 subject and predicate, one pair under two predicates, subjects that are objects too, equal or nested mentions, mentions that occur twice, two
 values that each have slots of their own, blanks, U+3000, full-width forms, emoji, Latin names, and texts of more than 200 characters.
@@ -22,13 +22,9 @@ SEED = 20200331
 
 SCHEMA = {
     "毕业院校": ("人物", "学校"),
-    "国籍": ("人物", "国家"),
-    "父亲": ("人物", "人物"),
-    "母亲": ("人物", "人物"),
     "妻子": ("人物", "人物"),
     "丈夫": ("人物", "人物"),
     "校长": ("学校", "人物"),
-    "简称": ("机构", "Text"),
     "成立日期": ("机构", "Date"),
     "创始人": ("企业", "人物"),
     "董事长": ("企业", "人物"),
@@ -40,7 +36,6 @@ SCHEMA = {
     "作者": ("图书作品", "人物"),
     "改编自": ("影视作品", "作品"),
     "导演": ("影视作品", "人物"),
-    "编剧": ("影视作品", "人物"),
     "主演": ("影视作品", "人物"),
     "歌手": ("歌曲", "人物"),
     "作词": ("歌曲", "人物"),
@@ -69,14 +64,13 @@ INDUSTRIES = ["钟表", "罐头", "影业", "风筝", "茶具", "乳业"]
 LATIN_FIRMS = ["NovaKite", "iPlume", "Ｌｕｍｏ科技", "QUILLtek", "Orbit&Fern", "Tall Larch Lab"]
 CITIES = ["雾泽市", "临渊市", "青螺市", "望湖市", "南汐市", "栖霞坞市", "石埠市", "柳汀市", "岚雀市", "白鹭洲市", "盐桥市", "苇川市"]
 SIGHTS = [first + last for first in ("听潮", "落星", "万竹", "歪柳", "铜铃") for last in ("塔", "古桥", "岭公园", "石窟", "书院")]
-COUNTRIES = ["洛兰", "北澜", "沙瓦兰", "云洲国", "埃弗里亚", "Orvenia", "南屿联邦"]
 AREAS = ["全球", "海外", "洛兰", "北澜", "沙瓦兰", "埃弗里亚", "南屿联邦"]
 PRIZES = ["玉兰镜电影节", "星野奖", "群岛影展", "银梭奖", "Larch Awards", "稻田文学奖"]
 PRIZE_KINDS = ["最佳男演员", "最佳女演员", "最佳新人", "最佳编剧", "评委会大奖", "观众之选"]
 
 
 def _person(rng: random.Random, slots: dict[str, str]) -> str:
-    if rng.random() < 0.12:
+    if rng.random() < 0.08:
         return rng.choice(FOREIGN + LATIN)
     first = rng.choice(GIVEN_FIRST) if rng.random() < 0.8 else ""
     return rng.choice(FAMILIES) + first + rng.choice(GIVEN_LAST)
@@ -84,9 +78,9 @@ def _person(rng: random.Random, slots: dict[str, str]) -> str:
 
 def _role(rng: random.Random, slots: dict[str, str]) -> str:
     form = rng.random()
-    if form < 0.4:
+    if form < 0.45:
         return rng.choice("阿小") + rng.choice(GIVEN_LAST)
-    return rng.choice(FAMILIES) + rng.choice(ROLE_TITLES) if form < 0.8 else _person(rng, slots)
+    return rng.choice(FAMILIES) + rng.choice(ROLE_TITLES) if form < 0.92 else _person(rng, slots)
 
 
 def _work(rng: random.Random, slots: dict[str, str]) -> str:
@@ -119,14 +113,11 @@ FILL = {
     "album": _work,
     "show": lambda rng, slots: rng.choice(SHOW_FIRST) + rng.choice(SHOW_LAST),
     "firm": _firm,
-    "short": lambda rng, slots: slots["firm"][0] + slots["firm"][2] if slots["firm"] not in LATIN_FIRMS else slots["firm"][:4],
     "school": lambda rng, slots: rng.choice(STEMS) + rng.choice(("大学", "学院", "师范大学", "戏剧学院")),
-    "abbr": lambda rng, slots: slots["school"][:2] + slots["school"][-2],
     "branch": lambda rng, slots: slots["school"] + "附属中学",
     "city": _pick(CITIES),
     "museum": lambda rng, slots: slots["city"] + rng.choice(("博物馆", "植物园", "钟表陈列馆")),
     "sight": _pick(SIGHTS),
-    "country": _pick(COUNTRIES),
     "area": _pick(AREAS),
     "date": _date,
     "year": lambda rng, slots: f"{rng.randint(2031, 2049)}年",
@@ -135,32 +126,25 @@ FILL = {
     "award": lambda rng, slots: rng.choice(PRIZES) + rng.choice(PRIZE_KINDS),
     "n": lambda rng, slots: rng.choice(("三", "五", "六", "九", "十二", "13", "14", "17", "18", "19", "21")),
 }
-DERIVED = {"short", "abbr", "branch", "museum"}
+DERIVED = {"branch", "museum"}
 
 FRAMES = """
 《{film}》由{p1}[执导|担任导演|导演]，{p2}、{p3}[主演|领衔主演|联袂主演] || film 导演 p1; film 主演 p2; film 主演 p3
 {p1}[执导|导演]的[电影|剧集]《{film}》[杀青|开机|定档]，{p2}[主演|领衔主演] || film 导演 p1; film 主演 p2
 导演{p1}说，《{film}》的主演{p2}每天提前两小时到片场 || film 导演 p1; film 主演 p2
-《{film}》导演：{p1}　编剧：{p2}　主演：{p3} / {p4}[ / {p5}|] || film 导演 p1; film 编剧 p2; film 主演 p3; film 主演 p4; film 主演 p5
-{p1}自编自导的《{film}》[入围{award}|只拍了二十天] || film 导演 p1; film 编剧 p1
-{p1}[编剧|执笔剧本]、{p2}执导的[电影|电视剧]《{film}》今天开播 || film 编剧 p1; film 导演 p2
-看完《{film}》才知道，编剧是{p1}，就是主演{p2}的老同学 || film 编剧 p1; film 主演 p2
+《{film}》导演：{p1}　主演：{p2} / {p3}[ / {p4}|] || film 导演 p1; film 主演 p2; film 主演 p3; film 主演 p4
+{p1}自导自演的《{film}》[入围{award}|只拍了二十天] || film 导演 p1; film 主演 p1
 主演{p1}、{p2}、{p3}携《{film}》亮相{city} || film 主演 p1; film 主演 p2; film 主演 p3
 {p1}主演的《{film1}》和{p2}主演的《{film2}》撞了档期 || film1 主演 p1; film2 主演 p2
-电影{film}（编剧{p1}、{p2}）昨晚试映，{p3}坐在最后一排 || film 编剧 p1; film 编剧 p2
-编剧{p1}为《{film}》改了九稿，场务{p2}等得头发都白了 || film 编剧 p1
-《{film}》把{p1}拍老了十岁，[导演|执导的]{p2}却说还不够 || film 导演 p2
 《{film}》改编自{p}的小说《{book}》 || film 改编自 book; book 作者 p
 根据{p1}小说《{book}》改编的[电影|电视剧]《{film}》由{p2}执导 || film 改编自 book; book 作者 p1; film 导演 p2
-《{book}》被搬上银幕，片名改作《{film}》，编剧{p}添了一条狗 || film 改编自 book; film 编剧 p
+《{book}》被搬上银幕，片名改作《{film}》，导演{p}添了一条狗 || film 改编自 book; film 导演 p
 《{film}》取材于{p1}笔下的《{book}》，主演{p2}读了三遍 || film 改编自 book; book 作者 p1; film 主演 p2
 《{book}》作者{p}说，改编成《{film}》以后他只看过一遍 || film 改编自 book; book 作者 p
-看过原著《{book}》再看《{film}》，会更喜欢{p}演的配角 || film 改编自 book
 《{book}》是{p}[写|创作|笔耕五年写成]的[长篇小说|童话|散文集] || book 作者 p
 [作家|诗人]{p}的《{book1}》与《{book2}》[同时再版|一起断货] || book1 作者 p; book2 作者 p
 《{book}》（{p1}、{p2}合著）[卖到第七刷|放在柜台左手边] || book 作者 p1; book 作者 p2
 书名：{book}　作者：{p}　定价：38元 || book 作者 p
-翻译家{p1}译完了{p2}写的《{book}》，用掉半箱铅笔 || book 作者 p2
 《{song}》[由|是由]{p1}作词、{p2}作曲、{p3}演唱[的歌曲，收录在专辑《{album}》中|] || song 作词 p1; song 作曲 p2; song 歌手 p3; song 所属专辑 album
 {song} - {p1}　作词：{p2}　作曲：{p3} || song 歌手 p1; song 作词 p2; song 作曲 p3
 {p}[包办了|一手包办]《{song}》的作词和作曲 || song 作词 p; song 作曲 p
@@ -169,43 +153,22 @@ FRAMES = """
 专辑《{album}》的同名主打歌由{p}演唱 || album 所属专辑 album; album 歌手 p
 《{song}》收录于{p}的同名专辑 || song 歌手 p; song 所属专辑 song
 歌手{p1}的《{song}》由{p2}作词，{p1}自己作曲 || song 歌手 p1; song 作词 p2; song 作曲 p1
-作曲人{p1}在《{song}》里藏了一段火车声，歌手{p2}听了十遍才发现 || song 作曲 p1; song 歌手 p2
 收录《{song}》的专辑《{album}》今天发行，作词人{p}没有到场 || song 所属专辑 album; song 作词 p
-深夜电台又放{p}唱的《{song}》，出自专辑《{album}》 || song 歌手 p; song 所属专辑 album
 {p}毕业于{school}[中文系|，后来开了一家面馆|] || p 毕业院校 school
-{p}，{country}[人|籍演员|籍作家]，毕业于{school} || p 国籍 country; p 毕业院校 school
+{p}，[演员|作家|画家]，毕业于{school} || p 毕业院校 school
 从{school}毕业的{p1}和{p2}合租了一间画室 || p1 毕业院校 school; p2 毕业院校 school
-{p1}是{school}的毕业生，如今常去{p2}的店里帮忙 || p1 毕业院校 school
 {p}[早年考入|本科就读于]{school}，毕业那年下了很大的雪 || p 毕业院校 school
-毕业于{school}的{p1}，今年接替{p2}做了台长 || p1 毕业院校 school
 {p}毕业于{school}，现任{branch}校长 || p 毕业院校 school; branch 校长 p
 {branch}[现任|]校长{p1}与{school}校长{p2}一起种下一棵树 || branch 校长 p1; school 校长 p2
 {school}校长{p}在开学典礼上[只讲了三分钟|唱了一首歌] || school 校长 p
 {p1}卸任后，{p2}出任{school}校长 || school 校长 p2
-校长{p1}替{school}的新生{p2}拎了一路行李 || school 校长 p1
-学校：{school}　校长：{p}　简称：{abbr} || school 校长 p; school 简称 abbr
-{school}（简称{abbr}）[由校长{p}带队参赛|今年不放春假] || school 校长 p; school 简称 abbr
-“{abbr}”是{school}的简称，[{city}人|老校友]都这么叫 || school 简称 abbr
-{firm}，简称{short}，[成立于{date}|总部位于{city}] || firm 简称 short; firm 成立日期 date; firm 总部地点 city
-{firm}（简称：{short}）的董事长{p}不爱坐车 || firm 简称 short; firm 董事长 p
-[演员|画家|歌手]{p}国籍{country}，能说四种方言 || p 国籍 country
-{country}[作家|歌手|演员]{p1}与{p2}在车站道别 || p1 国籍 country
-{p}已加入{country}国籍，[毕业于{school}|仍常回{city}] || p 国籍 country; p 毕业院校 school
-{p1}（{country1}）3比1胜{p2}（{country2}） || p1 国籍 country1; p2 国籍 country2
-出生于{country}的[导演|作家]{p}，拍过《{film}》 || p 国籍 country
+学校：{school}　校长：{p} || school 校长 p
+{firm}[成立于{date}|总部位于{city}] || firm 成立日期 date; firm 总部地点 city
 {p1}[迎娶了|娶了]{p2}，没有摆酒 || p1 妻子 p2; p2 丈夫 p1
 {p1}的妻子{p2}[毕业于{school}|在码头卖花] || p1 妻子 p2; p2 丈夫 p1; p2 毕业院校 school
 {p1}和丈夫{p2}把存款捐给了{school} || p1 丈夫 p2; p2 妻子 p1
 {p1}[嫁给了|嫁给]{p2}，婚后搬到{city} || p1 丈夫 p2; p2 妻子 p1
-{p1}与妻子{p2}的女儿{p3}今年上学 || p1 妻子 p2; p2 丈夫 p1; p3 父亲 p1; p3 母亲 p2
-{p1}的老公{p2}是《{film}》的导演 || p1 丈夫 p2; p2 妻子 p1; film 导演 p2
-{p1}的父亲{p2}是{firm}的创始人 || p1 父亲 p2; firm 创始人 p2
-{p1}，父亲{p2}，母亲{p3}，家中排行第二 || p1 父亲 p2; p1 母亲 p3; p2 妻子 p3; p3 丈夫 p2
-{p1}随母亲{p2}学琴，[父亲{p3}|邻居{p4}]在门口修车 || p1 母亲 p2; p1 父亲 p3; p3 妻子 p2; p2 丈夫 p3
-{p1}之父{p2}早年做过邮差，{p3}跟着他跑过三条街 || p1 父亲 p2
-{p1}的母亲{p2}毕业于{school}，教了一辈子地理 || p1 母亲 p2; p2 毕业院校 school
-儿子{p1}登台，母亲{p2}在台下比儿子还紧张 || p1 母亲 p2
-父亲{p1}给{p2}写过一百封信，{p2}全收在铁盒里 || p2 父亲 p1
+{p1}的丈夫{p2}是{firm}的创始人 || p1 丈夫 p2; p2 妻子 p1; firm 创始人 p2
 {firm}由{p}[创立|创办]于{date} || firm 创始人 p; firm 成立日期 date
 {firm}成立于{date}，总部[位于|设在]{city}[，注册资本{capital}|] || firm 成立日期 date; firm 总部地点 city; firm 注册资本 capital
 {p1}与{p2}同为{firm}的[创始人|联合创始人] || firm 创始人 p1; firm 创始人 p2
@@ -216,15 +179,11 @@ FRAMES = """
 注册资本{capital}的{firm}，成立于{date} || firm 注册资本 capital; firm 成立日期 date
 公司：{firm}，注册资本：{capital}，董事长：{p}，成立日期：{date} || firm 注册资本 capital; firm 董事长 p; firm 成立日期 date
 {p1}任{firm1}董事长，{p2}任{firm2}董事长 || firm1 董事长 p1; firm2 董事长 p2
-{date}成立的{firm}，注册资本[仅|]{capital}，门口种着两排松 || firm 成立日期 date; firm 注册资本 capital
 创始人{p1}离开{firm}那天，{p2}送到楼下 || firm 创始人 p1
-{firm}总部设在{city}，{p1}和{p2}在楼下卖早点 || firm 总部地点 city
 由{p1}主持的《{show}》，本期嘉宾是{p2}和{p3} || show 主持人 p1; show 嘉宾 p2; show 嘉宾 p3
-《{show}》主持人{p}把话筒递给了观众 || show 主持人 p
 {p1}与{p2}[搭档|联合]主持《{show}》 || show 主持人 p1; show 主持人 p2
 {p1}做客《{show}》，主持人{p2}[讲起{city}旧事|忘了台词] || show 嘉宾 p1; show 主持人 p2
 《{show}》请来{p1}、{p2}做嘉宾 || show 嘉宾 p1; show 嘉宾 p2
-嘉宾{p1}在《{show}》里谈到老师{p2}，哭了 || show 嘉宾 p1
 《{show}》主持人{p1}这一期改当嘉宾，和{p2}抢答 || show 主持人 p1; show 嘉宾 p1
 {sight}位于{city}[东郊|，门票免费|] || sight 所在城市 city
 {city}的{sight}[周一闭馆|正在大修]，{p}白跑一趟 || sight 所在城市 city
@@ -236,7 +195,6 @@ FRAMES = """
 {p}在《{film}》里给{r1}和{r2}配音 || p 配音 r1 inWork=film; p 配音 r2 inWork=film
 《{film}》声优：{r1} - {p1}，{r2} - {p2} || p1 配音 r1 inWork=film; p2 配音 r2 inWork=film
 {p}曾为{r1}（《{film1}》）、{r2}（《{film2}》）配音 || p 配音 r1 inWork=film1; p 配音 r2 inWork=film2
-{p1}配音{r}[，《{film}》的导演{p2}连说三声好|的那一段重录了六次] || p1 配音 r inWork=film; film 导演 p2
 {p}在《{film}》中[饰演|扮演]{r} || p 饰演 r inWork=film
 {p}主演的《{film}》里，他饰演{r}，台词不到十句 || film 主演 p; p 饰演 r inWork=film
 《{film}》里{p1}、{p2}分别[饰演|扮演]{r1}、{r2} || p1 饰演 r1 inWork=film; p2 饰演 r2 inWork=film
@@ -248,15 +206,12 @@ FRAMES = """
 p1 饰演 r1 inWork=film1; p2 饰演 r2 inWork=film1; p1 饰演 r3 inWork=film2; p2 饰演 r4 inWork=film2
 {p1}在《{film1}》中饰演{r1}，在《{film2}》中饰演{r2}；{p2}在《{film2}》中饰演{r3}，在《{film1}》中饰演{r4} || \
 p1 饰演 r1 inWork=film1; p1 饰演 r2 inWork=film2; p2 饰演 r3 inWork=film2; p2 饰演 r4 inWork=film1
-{p1}先后饰演{r1}（《{film1}》）与{r2}（《{film2}》），{p2}先后饰演{r3}（《{film1}》）与{r4}（《{film2}》） || \
-p1 饰演 r1 inWork=film1; p1 饰演 r2 inWork=film2; p2 饰演 r3 inWork=film1; p2 饰演 r4 inWork=film2
 {p}饰演的{r1}与配音的{r2}同时出现在《{film}》里 || p 饰演 r1 inWork=film; p 配音 r2 inWork=film
 《{film}》[将于|定于]{date}[上映|公映] || film 上映时间 date
 《{film}》{date}在{area}上映[，导演{p}|] || film 上映时间 date inArea=area; film 导演 p
 {date}，《{film}》登陆{area}院线 || film 上映时间 date inArea=area
 《{film}》{date1}在{area1}上映，{date2}在{area2}上映 || film 上映时间 date1 inArea=area1; film 上映时间 date2 inArea=area2
 定档{date}的《{film}》由{p}主演 || film 上映时间 date; film 主演 p
-{p1}的《{film1}》{date1}上映，比《{film2}》（{date2}上映）晚一步 || film1 上映时间 date1; film2 上映时间 date2
 《{film}》票房[突破|已达|收于]{gross} || film 票房 gross
 《{film}》在{area}[拿下|收获]{gross}票房 || film 票房 gross inArea=area
 {area}票房{gross}的《{film}》，主演是{p} || film 票房 gross inArea=area; film 主演 p
@@ -271,7 +226,6 @@ p1 饰演 r1 inWork=film1; p1 饰演 r2 inWork=film2; p2 饰演 r3 inWork=film1;
 {p1}凭借《{film1}》获得第{n1}届{award1}，{p2}凭借《{film2}》获得{award2} || p1 获奖 award1 inWork=film1 period=n1; p2 获奖 award2 inWork=film2
 {p}{year1}凭《{film1}》获得{award1}，{year2}凭《{film2}》获得{award2} || \
 p 获奖 award1 inWork=film1 onDate=year1; p 获奖 award2 inWork=film2 onDate=year2
-饰演{r}的{p}凭《{film}》获得{award} || p 饰演 r inWork=film; p 获奖 award inWork=film
 """.strip().splitlines()
 
 NOISE = ["{p1}昨天路过{city}，买了两斤橘子", "有人在{city}看见{p1}和{p2}下棋", "{firm}的食堂今天有豆花", "{p1}说夜里有风，请收好阳台上的伞和猫"]
@@ -322,12 +276,12 @@ def record(rng: random.Random, frame: str) -> tuple[str, list[dict]]:
     said: list[str] = []
     text, spo_list = build(frame, rng, said)
     form = rng.random()
-    if form < 0.3:
+    if form < 0.12:
         length = rng.randint(200, 260) if form < 0.025 else len(text) + 1
         while len(text) < length:
             more, spos = build(rng.choice(FRAMES), rng, said)
             text, spo_list = text + rng.choice("。，；　") + more, spo_list + spos
-    elif form < 0.5:
+    elif form < 0.24:
         more, _ = build(rng.choice(NOISE), rng, said)
         text = f"{text}，{more}" if rng.random() < 0.5 else f"{more}。{text}"
     before = rng.choice(BEFORE) if rng.random() < 0.2 else ""

@@ -30,35 +30,46 @@ class Prediction(NamedTuple):
     probability: float
 
 
-def best_spans(
-    windows: Sequence[tuple[np.ndarray, np.ndarray]], begins: Sequence[int], *, longest: int, count: int
-) -> list[tuple[int, int, float]]:
+def best_spans(windows: Sequence[tuple[np.ndarray, np.ndarray]], begins: Sequence[int], *, longest: int, count: int) -> list[tuple[int, int, float]]:
     """The ``count`` best spans (first, last, probability) of one passage, in tokens of the whole, the surest first; equal ones short first.
 
-    ``windows``: logits of first and last token over the tokens of each window, ([c], [c]); the softmaxes go over all windows together.
-    ``begins``: each window's first token. A span is at most ``longest`` tokens long. No token, no span.
+    ``windows``: logits of first and last token over the tokens of each window, ([c], [c]); the softmaxes go over all windows together, and a
+    token has the probability that all windows that see it give it. ``begins``: each window's first token. A span lies whole in some window
+    and is at most ``longest`` tokens long. No token, no span.
     """
-    starts, ends = (np.concatenate([window[end] for window in windows]).astype(np.float64) for end in (0, 1))  # [c], [c]
-    if not len(starts):
+    if not any(len(start) for start, _ in windows):
         return []
-    norm = sum(scores.max() + np.log(np.exp(scores - scores.max()).sum()) for scores in (starts, ends))
+    length = max(begin + len(start) for (start, _), begin in zip(windows, begins, strict=True))
+    totals = np.full((2, length), -np.inf)  # [2, length]
+    for window, begin in zip(windows, begins, strict=True):
+        seen = totals[:, begin : begin + len(window[0])]  # [2, c]
+        seen[:] = np.logaddexp(seen, window)
+    peaks = totals.max(axis=1)  # [2]
+    norm = float((peaks + np.log(np.exp(totals - peaks[:, None]).sum(axis=1))).sum())
     best: dict[tuple[int, int], float] = {}
-    for (start, end), begin in zip(windows, begins, strict=True):
-        if not len(start):
+    for (logits, _), begin in zip(windows, begins, strict=True):
+        c = len(logits)
+        if not c:
             continue
-        width = min(longest, len(start))
+        width = min(longest, c)
+        start, end = totals[:, begin : begin + c]  # [c], [c]
         padded = np.concatenate([end, np.full(width - 1, -np.inf)])  # [c + width - 1]
-        scores = start.astype(np.float64) + np.lib.stride_tricks.sliding_window_view(padded, len(start))  # [width, c]: short spans first
-        if count == 1:
-            top = [int(scores.argmax())]
-        else:
-            top = np.argpartition(-scores, min(count, scores.size) - 1, axis=None)[:count].tolist()
-        for place in top:
-            extra, first = divmod(place, len(start))
-            span = (begin + first, begin + first + extra)
-            best[span] = max(best.get(span, -np.inf), float(scores[extra, first]))
+        scores = (start + np.lib.stride_tricks.sliding_window_view(padded, c)).reshape(-1)  # [width * c]: short spans first
+        for place in _highest(scores, count):
+            if scores[place] > -np.inf:  # not behind the window's end
+                extra, first = divmod(place, c)
+                best[begin + first, begin + first + extra] = float(scores[place])
     ranked = sorted(best.items(), key=lambda item: (-item[1], item[0][1] - item[0][0], item[0]))
-    return [(first, last, float(np.exp(score - norm))) for (first, last), score in ranked[:count] if score > -np.inf]
+    return [(first, last, float(np.exp(score - norm))) for (first, last), score in ranked[:count]]
+
+
+def _highest(scores: np.ndarray, count: int) -> list[int]:
+    """Indices of the ``count`` highest of ``scores`` [n], of equal ones the first."""
+    if count == 1:
+        return [int(scores.argmax())]
+    kept = min(count, len(scores))
+    candidates = np.flatnonzero(scores >= np.partition(scores, -kept)[-kept])  # [kept or more]
+    return candidates[np.argsort(-scores[candidates], kind="stable")][:kept].tolist()
 
 
 def decode_batch(
@@ -90,15 +101,20 @@ def _stripped(text: str, start: int, end: int, probability: float) -> Prediction
     return Prediction(answer, start, start + len(answer), probability)
 
 
-def gold_logits(features: ReadingFeatures, row: int, *, score: float = 30.0) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Gold as the head's logits for every window of a question: ``score`` at the two ends of the first place that a window holds whole."""
-    answers = features.answers[row].tolist()
+def gold_logits(features: ReadingFeatures, row: int, *, score: float = 30.0, longest: int | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Gold as the head's logits for every window of a question: ``score`` at the two ends of one place, in every window that sees them.
+
+    It is the first place that some window holds whole; with ``longest``, the first such one of at most so many tokens if there is any.
+    """
+    windows = features.windows_of(row)
+    places = [(first, last) for _, first, last in features.answers[row].tolist() if any(begin <= first and last < end for _, begin, end in windows)]
+    fitting = [(first, last) for first, last in places if longest is None or last - first < longest]
     made = []
-    for number in range(features.first[row], features.first[row + 1]):
-        begin, size = int(features.windows[number, 1]), int(features.ids.lengths[number])
-        starts, ends = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=np.float32)  # [c], [c]
-        inside = [(first - begin, last - begin) for _, first, last in answers if begin <= first and last < begin + size]
-        for first, last in inside[:1]:
-            starts[first], ends[last] = score, score
-        made.append((starts, ends))
+    for _, begin, end in windows:
+        logits = np.zeros((2, end - begin), dtype=np.float32)  # [2, c]
+        for place in (fitting or places)[:1]:
+            for side, token in enumerate(place):
+                if begin <= token < end:
+                    logits[side, token - begin] = score
+        made.append((logits[0], logits[1]))
     return made

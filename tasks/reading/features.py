@@ -25,7 +25,7 @@ QUESTION_TOKENS = 64
 
 @dataclass(frozen=True)
 class Lost:
-    """A question none of whose references these features can give back exactly, and why."""
+    """A question none of whose references these features can give back exactly: the first of them that is not blank, and why not."""
 
     id: str
     answer: str
@@ -65,6 +65,12 @@ class ReadingFeatures:
         passages = np.add.reduceat(self.ids.lengths, self.first[:-1]) if len(self) else np.zeros(0, dtype=np.int64)  # [n]
         return passages + counts * (self.questions.lengths + 3)
 
+    def windows_of(self, index: int) -> list[tuple[int, int, int]]:
+        """(window, begin, end) of every window of a question; it holds tokens ``begin`` to ``end - 1`` of the passage."""
+        numbers = range(int(self.first[index]), int(self.first[index + 1]))
+        begins = self.windows[numbers.start : numbers.stop, 1].tolist()
+        return [(number, begin, begin + len(self.ids[number])) for number, begin in zip(numbers, begins, strict=True)]
+
     def save(self, folder: Path, meta: dict[str, Any]) -> None:
         names = ("ids", "windows", "first", "questions", "starts", "ends", "answers")
         arrays = {name: getattr(self, name) for name in names}
@@ -79,7 +85,8 @@ class ReadingFeatures:
 def make_features(records: Sequence[ReadingRecord], tokenizer: Tokenizer, *, window: int, overlap: int) -> ReadingFeatures:
     """Tokenises, cuts windows and places answers. ``window`` counts a window's question, its [SEP] and its part of the passage.
 
-    A passage that several questions share is read once.
+    ``overlap`` is lowered to half of what the question leaves for the passage. A passage that several questions share is read once.
+    Raises ValueError for a ``window`` in which a question (cut to half of it) leaves less than two tokens.
     """
     passages = list(dict.fromkeys(record.text for record in records))
     encoded = dict(zip(passages, tokenizer.encode_batch(passages), strict=True))
@@ -113,11 +120,10 @@ def make_features(records: Sequence[ReadingRecord], tokenizer: Tokenizer, *, win
     )
 
 
-def _places(
-    record: ReadingRecord, encoding: Encoding, borders: Sequence[tuple[int, int]], lost: list[Lost]
-) -> list[tuple[int, int, int]]:
+def _places(record: ReadingRecord, encoding: Encoding, borders: Sequence[tuple[int, int]], lost: list[Lost]) -> list[tuple[int, int, int]]:
     """(reference, first, last) of every place of every reference; those that are given back exactly, or else those that touch it."""
-    exact_ones, near, reason = [], [], ""
+    exact_ones, near, reasons = [], [], []
+    begins_of, ends_of = np.asarray(borders).T  # [w], [w]
     for number, answer in enumerate(record.answers or ()):
         text = answer.text.strip()
         if not text:
@@ -127,25 +133,26 @@ def _places(
         else:
             places = occurrences(record.text, text)
         if not places:
-            reason = reason or "stands nowhere in the passage"
+            reasons.append((answer.text, "stands nowhere in the passage"))
             continue
         begins = np.asarray(places)  # [m]
         first, last, exact = spans_to_tokens(encoding, begins, begins + len(text))  # [m], [m], [m]
-        for a, b, same in zip(first.tolist(), last.tolist(), exact.tolist(), strict=True):
+        whole = last < ends_of[np.searchsorted(begins_of, first, side="right") - 1]  # [m]; the last window that holds ``first`` reaches furthest
+        for a, b, same, held in zip(first.tolist(), last.tolist(), exact.tolist(), whole.tolist(), strict=True):
             if a < 0:
-                reason = reason or "no token touches it"
+                reasons.append((answer.text, "no token touches it"))
             elif text != answer.text:  # the metric counts a reference's own blanks
-                reason = reason or "blanks at its ends"
+                reasons.append((answer.text, "blanks at its ends"))
                 near.append((number, a, b))
             elif not same:
                 got = record.text[int(encoding.starts[a]) : int(encoding.ends[b])]
-                reason = reason or f"its tokens stand for {got!r}"
+                reasons.append((answer.text, f"its tokens stand for {got!r}"))
                 near.append((number, a, b))
-            elif not any(begin <= a and b < end for begin, end in borders):
-                reason = reason or f"longer than what two windows share ({b - a + 1} tokens)"
+            elif not held:
+                reasons.append((answer.text, f"longer than what two windows share ({b - a + 1} tokens)"))
                 near.append((number, a, b))
             else:
                 exact_ones.append((number, a, b))
     if record.answers and not exact_ones:
-        lost.append(Lost(record.id, record.answers[0].text, reason or "blank"))
+        lost.append(Lost(record.id, *(reasons[0] if reasons else (record.answers[0].text, "blank"))))
     return exact_ones or near

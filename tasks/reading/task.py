@@ -124,11 +124,20 @@ class ReadingTask:
         return [answers[index] for index in range(len(rows))]
 
     def ceiling(self, features: ReadingFeatures, rows: Sequence[ReadingRecord], schema: None, *, recipe: Recipe) -> list[list[Prediction]]:
-        """What decoding gives when the head's logits are gold's (the first place of an answer in every window)."""
+        """What decoding gives when the head's logits are gold's: those of the first place that it can give back."""
         from .decode import decode_batch, gold_logits
 
         settings = self._decode_settings(recipe)
-        return [decode_batch(gold_logits(features, index), [index], features, rows, settings)[0][1] for index in range(len(rows))]
+        answers = []
+        for index in range(len(rows)):
+            logits = gold_logits(features, index, longest=settings.max_answer_tokens)
+            answers.append(decode_batch(logits, [index], features, rows, settings)[0][1])
+        return answers
+
+    def baseline(self, train: Sequence[ReadingRecord], rows: Sequence[ReadingRecord]) -> list[list[Prediction]]:
+        from .baseline import first_clause
+
+        return first_clause(rows)
 
     def score(self, rows: Sequence[ReadingRecord], predictions: Sequence[Sequence[Prediction]], **options: Any) -> dict[str, Any]:
         gold = {record.id: [answer.text for answer in record.answers or ()] for record in rows}
@@ -145,7 +154,7 @@ class ReadingTask:
             references = [answer.text for answer in record.answers or ()]
             exact, f1 = metric.score_answer(row[0].text, references)
             if not exact:
-                cause = causes.get(record.id, "longer than decode.max_answer_tokens, or another span is as likely")
+                cause = causes.get(record.id, "longer than decode.max_answer_tokens, or another span is likelier")
                 found.append({"id": record.id, "answer": row[0].text, "references": " | ".join(references), "f1": round(f1, 4), "cause": cause})
         return found
 

@@ -1,14 +1,16 @@
 """The answer as one span of the passage: a softmax for its first and one for its last token (kexue.fm article 7321), over the passage alone.
 
 The windows of one question share their softmaxes, in training and in prediction (shared normalisation, arXiv 1710.10723), so that a window
-without the answer learns to say so. Every place of every reference is right: the loss is that of all of them together.
+without the answer learns to say so. A token's probability is that of all windows that see it: which of two windows finds an answer that both
+hold is left to them. Every place of every reference is right: the loss is that of all of them together.
 
-Notation: b windows, l tokens, h hidden, u questions, s answer places.
+Notation: b windows, l tokens, h hidden, u questions, s answer places, one for every two windows of which one sees its first, one its last token.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -26,6 +28,11 @@ from ...recipe import Settings
 from ..features import ReadingFeatures
 
 NOWHERE = -1e9
+
+Window = tuple[int, int, int]
+"""(window, begin, end), see :meth:`ReadingFeatures.windows_of`"""
+Place = tuple[tuple[int, int, int], tuple[int, int, int]]
+"""(row, position, 0) of an answer's first and (row, position, 1) of its last token: where they are in the logits"""
 
 
 class SpanSettings(Settings):
@@ -47,7 +54,8 @@ class ReadingSpan(nn.Layer):
 
     def forward(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
         """Logits of first and last answer token, [b, l, 2]; outside the passage ``NOWHERE``."""
-        encoded = self.backbone(paddle.to_tensor(batch["ids"]), segment_ids=paddle.to_tensor(batch["segments"]))
+        segments = paddle.to_tensor(batch["segments"]) if self.backbone.config.num_segments > 1 else None  # [b, l]
+        encoded = self.backbone(paddle.to_tensor(batch["ids"]), segment_ids=segments)
         hidden = dropout(encoded.hidden, self.settings.head_dropout, self.training)  # [b, l, h]
         passage = paddle.to_tensor(batch["passage"]).unsqueeze(-1).expand([-1, -1, 2])  # [b, l, 2]
         logits = self.project(hidden)  # [b, l, 2]
@@ -66,10 +74,7 @@ class ReadingSpan(nn.Layer):
         together = paddle.gather(of_window, windows.reshape([-1])).reshape([*windows.shape, 2])  # [u, w, 2]
         there = present.unsqueeze(-1).expand(together.shape)  # [u, w, 2]
         total = paddle.logsumexp(paddle.where(there, together, paddle.full_like(together, NOWHERE)), axis=1).sum(axis=1)  # [u]
-        rows, first, last = (paddle.to_tensor(batch["places"][:, column]) for column in range(3))  # [s], [s], [s]
-        zeros = paddle.zeros_like(rows)  # [s]
-        starts = paddle.gather_nd(logits, paddle.stack([rows, first, zeros], axis=1))  # [s]
-        ends = paddle.gather_nd(logits, paddle.stack([rows, last, zeros + 1], axis=1))  # [s]
+        starts, ends = (paddle.gather_nd(logits, paddle.to_tensor(batch["places"][:, end])) for end in (0, 1))  # [s], [s]
         places, known = paddle.to_tensor(batch["places_of"]), paddle.to_tensor(batch["places_there"])  # [u, s'], [u, s']
         scores = paddle.gather(starts + ends, places.reshape([-1])).reshape(places.shape)  # [u, s']
         gold = paddle.logsumexp(paddle.where(known, scores, paddle.full_like(scores, NOWHERE)), axis=1)  # [u]
@@ -88,34 +93,32 @@ class ReadingSpan(nn.Layer):
         return found
 
     def collate(self, features: ReadingFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool) -> dict[str, np.ndarray]:
-        """One batch of the questions ``rows`` [u]: ``ids``, ``segments``, ``passage`` [b, l], ``numbers`` [b] (windows).
+        """One batch of the questions ``rows``: ``ids``, ``segments``, ``passage`` [b, l], ``numbers`` [b] (windows).
 
-        Labelled, for the questions that have a place (u of them, in ``rows``' order): ``places`` [s, 3] (row, first, last), and as indices
-        with their masks ``windows_of``, ``windows_there`` [u, w], ``places_of``, ``places_there`` [u, s']. Which windows of a long passage
-        are taken depends on the model's seed and ``rows`` alone.
+        Labelled, for the questions that have a place (u of them, in ``rows``' order): ``places`` [s, 2, 3], where the logits of an answer's
+        first and last token are, and as indices with their masks ``windows_of``, ``windows_there`` [u, w], ``places_of``,
+        ``places_there`` [u, s']. Which windows of a long passage are taken depends on the model's seed and ``rows`` alone.
         """
         generator = np.random.default_rng([self.seed, *np.asarray(rows).tolist()])
         numbers: list[int] = []
-        places: list[tuple[int, int, int]] = []
+        places: list[Place] = []
         windows_of: list[list[int]] = []
         places_of: list[list[int]] = []
         for row in rows:
-            own = np.arange(features.first[row], features.first[row + 1])  # [w]
-            inside = {number: _inside(features, row, number) for number in own.tolist()} if labelled else {}
+            own = features.windows_of(row)
+            spans = sorted({(first, last) for _, first, last in features.answers[row].tolist()}) if labelled else []
             if labelled and len(own) > self.settings.train_windows:
-                own = _sampled(own, [number for number in own.tolist() if inside[number]], self.settings.train_windows, generator)
-            here = range(len(numbers), len(numbers) + len(own))
-            numbers += own.tolist()
-            if not labelled:
-                continue
-            spans = [(at, *span) for at, number in zip(here, own.tolist(), strict=True) for span in inside[number]]
-            if spans:
-                windows_of.append(list(here))
-                places_of.append(list(range(len(places), len(places) + len(spans))))
-                places += spans
+                own = _sampled(own, spans, self.settings.train_windows, generator)
+            at = len(numbers)
+            numbers += [number for number, _, _ in own]
+            found = _places(own, spans, at, before=len(features.questions[row]) + 2)
+            if found:
+                windows_of.append(list(range(at, len(numbers))))
+                places_of.append(list(range(len(places), len(places) + len(found))))
+                places += found
         batch = self._inputs(features, numbers, vocabulary)
         if labelled:
-            batch["places"] = np.asarray(places, dtype=np.int64).reshape(-1, 3)  # [s, 3]
+            batch["places"] = np.asarray(places, dtype=np.int64).reshape(-1, 2, 3)  # [s, 2, 3]
             batch["windows_of"], batch["windows_there"] = _index(windows_of)  # [u, w], [u, w]
             batch["places_of"], batch["places_there"] = _index(places_of)  # [u, s'], [u, s']
         return batch
@@ -135,19 +138,34 @@ class ReadingSpan(nn.Layer):
         }
 
 
-def _inside(features: ReadingFeatures, row: int, number: int) -> list[tuple[int, int]]:
-    """Answer places that the window holds whole, as positions of its input."""
-    begin, before = int(features.windows[number, 1]), len(features.questions[row]) + 2
-    end = begin + int(features.ids.lengths[number])
-    spans = {(first, last) for _, first, last in features.answers[row].tolist() if begin <= first and last < end}
-    return [(first - begin + before, last - begin + before) for first, last in sorted(spans)]
+def _holds(window: Window, span: tuple[int, int]) -> bool:
+    return window[1] <= span[0] and span[1] < window[2]
 
 
-def _sampled(own: np.ndarray, answering: list[int], count: int, generator: np.random.Generator) -> np.ndarray:
-    """``count`` of the windows ``own``, one of ``answering`` (if any) among them, in order."""
+def _places(own: Sequence[Window], spans: Sequence[tuple[int, int]], at: int, *, before: int) -> list[Place]:
+    """Where the logits of the first and of the last token of ``spans`` are, for spans that one of the windows holds whole.
+
+    ``at``: the first window's row in the batch; ``before``: tokens of an input before those of the passage. Of two windows that see a token,
+    each gives a place: the product of two sums is the sum of all products.
+    """
+    found = []
+    for span in spans:
+        if any(_holds(window, span) for window in own):
+            firsts, lasts = (
+                [(at + k, before + token - begin, side) for k, (_, begin, end) in enumerate(own) if begin <= token < end]
+                for side, token in enumerate(span)
+            )
+            found += product(firsts, lasts)
+    return found
+
+
+def _sampled(own: Sequence[Window], spans: Sequence[tuple[int, int]], count: int, generator: np.random.Generator) -> list[Window]:
+    """``count`` of the windows ``own``, in order, one that holds one of ``spans`` whole (if any does) among them."""
+    answering = [k for k, window in enumerate(own) if any(_holds(window, span) for span in spans)]
     chosen = [int(generator.choice(answering))] if answering else []
-    rest = [number for number in own.tolist() if number not in chosen]
-    return np.sort(np.concatenate([chosen, generator.choice(rest, count - len(chosen), replace=False)]).astype(np.int64))  # [w]
+    rest = [k for k in range(len(own)) if k not in chosen]
+    chosen += generator.choice(rest, count - len(chosen), replace=False).tolist()
+    return [own[k] for k in sorted(chosen)]
 
 
 def _index(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
