@@ -66,7 +66,7 @@ def train(
     def collate(rows: Any) -> Any:
         return model.collate(features["train"], rows, encoder.vocabulary, labelled=True)
 
-    _run(model, features["train"].lengths, collate, evaluate, settings, target, title=f"train {track}")
+    _run(model, model.training_lengths(features["train"]), collate, evaluate, settings, target, title=f"train {track}")
     return target
 
 

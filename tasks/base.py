@@ -40,7 +40,7 @@ class Task(Protocol):
       ``lengths`` [u] counts their tokens with special ones, ``ids`` is a Ragged of all w windows, ``lost_count`` says how much of the gold
       they cannot give back; ``save(folder, meta)`` writes what :meth:`load_features` reads;
     * a model: a paddle layer whose encoder is ``backbone``; ``collate(features, rows, vocabulary, labelled=)`` makes a batch of the units
-      ``rows`` [b], ``loss(batch)`` its mean loss, [];
+      ``rows`` [b], ``loss(batch)`` its mean loss, []; ``training_lengths(features)`` [u] counts the tokens that training takes of a unit;
     * a prediction: one for every record, in order; a sequence of what was found in its text.
     """
 

@@ -98,6 +98,10 @@ class EventCrf(nn.Layer):
         with paddle.no_grad():
             return self.crf.masked_transitions()[: self.predicted_chains].numpy()  # [r, k, k]
 
+    def training_lengths(self, features: EventFeatures) -> np.ndarray:
+        """Tokens of each window, [w]."""
+        return features.lengths
+
     def collate(self, features: EventFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool) -> dict[str, np.ndarray]:
         """One batch: ``ids`` [b, l + 2], ``lengths`` [b] (content tokens) and, when labelled, ``tags`` [b, l, r]."""
         ids = [np.concatenate(([vocabulary.cls_id], features.ids[row], [vocabulary.sep_id])) for row in rows]

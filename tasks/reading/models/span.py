@@ -92,6 +92,12 @@ class ReadingSpan(nn.Layer):
             found += [(row[inside, 0], row[inside, 1]) for row, inside in zip(logits, part["passage"], strict=True)]
         return found
 
+    def training_lengths(self, features: ReadingFeatures) -> np.ndarray:
+        """Tokens of each question with the windows that a training step takes of it, [n]."""
+        counts = np.minimum(np.diff(features.first), self.settings.train_windows)  # [n]
+        sizes = features.ids.lengths[features.first[:-1]]  # [n]: windows of one passage are equally long
+        return counts * (sizes + features.questions.lengths + 3)  # [n]
+
     def collate(self, features: ReadingFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool) -> dict[str, np.ndarray]:
         """One batch of the questions ``rows``: ``ids``, ``segments``, ``passage`` [b, l], ``numbers`` [b] (windows).
 

@@ -113,6 +113,10 @@ class RelationCasrel(nn.Layer):
         of_type = F.one_hot(kind, max(1, len(self.link_types)))  # [m, t]
         return (self.link(hidden) * of_type).sum(axis=1)  # [m]
 
+    def training_lengths(self, features: RelationFeatures) -> np.ndarray:
+        """Tokens of each window, [w]."""
+        return features.lengths
+
     def collate(self, features: RelationFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool) -> dict[str, np.ndarray]:
         """One batch: ``ids`` [b, l + 2], ``mask`` [b, l] and, when labelled, ``subjects`` [b, l, 1, 2]; of each distinct gold subject one
         mention, and wrong subjects: ``rows`` [n], ``spans`` [n, 2], ``objects`` [n, l, p, 2]; ``links`` [m, 6] with ``linked`` [m].

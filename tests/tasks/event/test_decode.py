@@ -15,7 +15,7 @@ from tasks.event.features import make_features
 from tasks.event.models.crf import gold_tags
 from tasks.event.records import Argument, Event, EventRecord, read_records
 from tasks.event.schema import EventSchema
-from tasks.recipe import FeatureSettings
+from tasks.recipe import FeatureSettings, load_recipe
 from tasks.registry import get_task
 
 SAMPLES = Path(__file__).parents[3] / "data" / "samples" / "event"
@@ -32,7 +32,8 @@ def sample(split="dev"):
 
 def ceiling(schema, rows, tokenizer, *, tagging="per_role", window=126, overlap=48):
     features = TASK.make_features(rows, schema, tokenizer, FeatureSettings(window=window, overlap=overlap))
-    return TASK.ceiling(features, rows, schema, model={"tagging": tagging}), features
+    recipe = load_recipe(TASK.recipes, "quick", [f"model.tagging={tagging}"])
+    return TASK.ceiling(features, rows, schema, recipe=recipe), features
 
 
 def spans(predictions):
@@ -130,7 +131,7 @@ WORDS = Tokenizer(Vocabulary.build(["温青禾", "ab2i"], max_size=200))
 @given(records(), st.integers(8, 30).flatmap(lambda size: st.tuples(st.just(size), st.integers(1, size - 1))))
 def test_gold_comes_back_from_any_text(rows, sizes):
     features = TASK.make_features(rows, SCHEMA, WORDS, FeatureSettings(window=sizes[0], overlap=sizes[1]))
-    predictions = TASK.ceiling(features, rows, SCHEMA, model={})
+    predictions = TASK.ceiling(features, rows, SCHEMA, recipe=load_recipe(TASK.recipes, "quick"))
     assert verbatim(rows, predictions)
     if not features.lost_count:
         found = [{(p.type, p.role, p.text) for p in row} for row in predictions]
