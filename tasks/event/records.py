@@ -15,6 +15,7 @@ from shared.text import occurrences
 from tasks.base import ReadResult
 from tasks.event.schema import EventSchema, class_of_type
 from tasks.json_lines import Fields, quote, read_json_lines, write_json_lines
+from tasks.statistics import of_texts, rarest, shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,6 @@ def as_triples(record: EventRecord) -> list[tuple[str, str, str | tuple[str, ...
 
 def describe(records: Sequence[EventRecord]) -> dict[str, Any]:
     """Counts that tell what a file demands of a model. Shares are fractions of the labelled records; lengths are in characters."""
-    lengths = sorted(len(record.text) for record in records)
     labelled = [record for record in records if record.events is not None]
     counts = dict.fromkeys(("several_events", "several_events_of_one_type", "repeated_role", "several_roles_on_one_span", "no_event"), 0)
     events = arguments = without_argument = without_offset = repeated = 0
@@ -243,13 +243,6 @@ def describe(records: Sequence[EventRecord]) -> dict[str, Any]:
         counts["several_events_of_one_type"] += len(set(names)) < len(names)
         counts["repeated_role"] += any(len({a.role for a in event.arguments}) < len(event.arguments) for event in record.events)
         counts["several_roles_on_one_span"] += any(len(pairs) > 1 for pairs in roles_of_span.values())
-    texts: dict[str, int] = {}
-    for record in records:
-        texts[record.text] = texts.get(record.text, 0) + 1
-
-    def percentile(share: float) -> int | None:
-        return lengths[min(len(lengths) - 1, int(share * len(lengths)))] if lengths else None
-
     return {
         "records": len(records),
         "labelled": len(labelled),
@@ -259,12 +252,7 @@ def describe(records: Sequence[EventRecord]) -> dict[str, Any]:
         "arguments_without_offset": without_offset,
         "events_without_argument": without_argument,
         "types": len(types),
-        "rarest_type": min(types, key=lambda name: (types[name], name)) if types else None,
-        "rarest_type_events": min(types.values()) if types else None,
-        "text_length_p50": percentile(0.5),
-        "text_length_p99": percentile(0.99),
-        "text_length_max": lengths[-1] if lengths else None,
-        "texts_repeated": sum(count - 1 for count in texts.values()),
-        "texts_with_whitespace": sum(any(character.isspace() for character in record.text) for record in records),
-        **{f"share_{name}": count / len(labelled) if labelled else None for name, count in counts.items()},
+        **rarest("type", types, "events"),
+        **of_texts([record.text for record in records]),
+        **shares(counts, len(labelled)),
     }

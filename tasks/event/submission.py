@@ -1,7 +1,7 @@
 """The DuEE submission: ``duee.json`` (one object a line) inside a zip, written, read back, validated and scored.
 
-Codes beyond those of :mod:`tasks.packing`, :mod:`tasks.json_lines` and :mod:`tasks.event.records`: S005 ids missing, S006 ids unknown to the
-test file, S007 an argument that is no part of its text, S008 blanks at the ends of an argument.
+Codes beyond those of :mod:`tasks.packing`, :mod:`tasks.submission_checks`, :mod:`tasks.json_lines` and :mod:`tasks.event.records`: S008 blanks at
+the ends of an argument.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import InputError, Problem, input_error
-from shared.text import occurrences
 from tasks.event import metric
 from tasks.event.records import as_triples, check_role, check_type, read_records
 from tasks.event.schema import EventSchema
 from tasks.json_lines import HARMLESS, Fields, JsonLines, dump_json_lines, parse_json_lines, quote
 from tasks.packing import PACKING_FAULTS, open_member, pack
+from tasks.submission_checks import check_verbatim, compare_records
 
 MEMBER = "duee.json"
 _READABLE = HARMLESS | PACKING_FAULTS | {"LIC-S008", "LIC-D012"}
@@ -89,7 +89,9 @@ def check_submission(path: str | Path, schema: EventSchema | None = None, agains
     rows, row_problems = _rows(read, _inside(path), schema=schema, texts=texts)
     problems += more + sorted(read.problems + row_problems, key=lambda problem: problem.line or 0)
     if texts is not None and (rows or not more):
-        problems += _compare_ids([identity for _, identity, _ in rows], texts, _inside(path), Path(against).name)
+        remedy = 'Give every text a line, one without events as "event_list": [].'
+        ids = [identity for _, identity, _ in rows]
+        problems += compare_records(ids, texts, _inside(path), Path(against).name, records="ids", remedy=remedy)
     return problems
 
 
@@ -181,28 +183,4 @@ def _check_text(span: str, text: str | None, fields: Fields) -> None:
         fields.report(
             "LIC-S008", f"{json.dumps(span, ensure_ascii=False)} with blanks at its ends", "none", "Strip it: every blank costs characters."
         )
-    if text is None or span in text:
-        return
-    remedy = "Cut arguments out of the original text, never out of a cleaned copy."
-    if len(text.lower()) == len(text) and (places := occurrences(text.lower(), span.lower())):
-        remedy = f"The text writes {quote(text[places[0] : places[0] + len(span)])}. {remedy}"
-    fields.report("LIC-S007", f"the argument {quote(span)}", "a part of the text, word for word", remedy)
-
-
-def _compare_ids(ids: list[str], texts: dict[str, str], file: str, against: str) -> list[Problem]:
-    problems = []
-    given = set(ids)
-    missing = [identity for identity in texts if identity not in given]
-    unknown = [identity for identity in ids if identity not in texts]
-    if missing:
-        found = f"{len(missing)} of {len(texts)} ids of {against} missing: {_some(missing)}"
-        remedy = 'Give every text a line, one without events as "event_list": [].'
-        problems.append(Problem("LIC-S005", found, "every id of the test file", remedy, file))
-    if unknown:
-        found = f"{len(unknown)} ids that {against} does not have: {_some(unknown)}"
-        problems.append(Problem("LIC-S006", found, "ids of the test file only", "Predict the test file you compare with.", file))
-    return problems
-
-
-def _some(ids: list[str]) -> str:
-    return ", ".join(ids[:5]) + (" …" if len(ids) > 5 else "")
+    check_verbatim(f"the argument {quote(span)}", span, text, fields)

@@ -19,6 +19,7 @@ from shared.text import occurrences
 from tasks.base import ReadResult
 from tasks.json_lines import Fields, file_problem, kind, quote
 from tasks.reading.json_value import JsonObject, parse_json_object
+from tasks.statistics import percentiles, shares, with_whitespace
 
 WHAT = 'one JSON object, {"data": [{"paragraphs": [{"context": …, "qas": […]}]}]}'
 
@@ -233,31 +234,19 @@ def describe(records: Sequence[ReadingRecord]) -> dict[str, Any]:
         counts["occurring_more_than_once"] += repeated
         ambiguous += repeated > 0
     contexts = {record.text for record in records}
-    lengths = sorted(len(record.question) + len(record.text) for record in records)
-    answer_lengths = sorted(len(answer.text) for record in labelled for answer in record.answers)
-
-    def share(count: int, total: int) -> float | None:
-        return count / total if total else None
+    lengths = [len(record.question) + len(record.text) for record in records]
+    answer_lengths = [len(answer.text) for record in labelled for answer in record.answers]
 
     return {
         "questions": len(records),
         "labelled": len(labelled),
         "contexts": len(contexts),
-        "contexts_with_whitespace": sum(any(character.isspace() for character in context) for context in contexts),
+        "contexts_with_whitespace": with_whitespace(list(contexts)),
         "answers": len(answer_lengths),
         **{f"answers_{name}": count for name, count in counts.items()},
         "several_references": several,
-        **_percentiles("answer_length", answer_lengths),
-        **_percentiles("question_and_context_length", lengths),
-        "share_several_references": share(several, len(labelled)),
-        "share_answer_occurring_more_than_once": share(ambiguous, len(labelled)),
-        "share_longer_than_253": share(sum(length > 253 for length in lengths), len(records)),
-        "share_longer_than_509": share(sum(length > 509 for length in lengths), len(records)),
+        **percentiles("answer_length", answer_lengths),
+        **percentiles("question_and_context_length", lengths),
+        **shares({"several_references": several, "answer_occurring_more_than_once": ambiguous}, len(labelled)),
+        **shares({f"longer_than_{limit}": sum(length > limit for length in lengths) for limit in (253, 509)}, len(records)),
     }
-
-
-def _percentiles(name: str, ordered: list[int]) -> dict[str, int | None]:
-    def at(share: float) -> int | None:
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
-
-    return {f"{name}_p50": at(0.5), f"{name}_p99": at(0.99), f"{name}_max": ordered[-1] if ordered else None}

@@ -1,8 +1,7 @@
 """The DuReader-robust submission: ``reading.json``, one object from question id to answer, inside a zip; written, read back, validated, scored.
 
-Codes beyond those of :mod:`tasks.packing`, :mod:`tasks.json_lines` and :mod:`tasks.reading.records`: S005 ids missing, S006 ids unknown to
-the test file, S007 an answer that is no part of its context, S008 blanks at the ends of an answer, S040 a line break or other control
-character in an answer (where no context is at hand that might hold it).
+Codes beyond those of :mod:`tasks.packing`, :mod:`tasks.submission_checks`, :mod:`tasks.json_lines` and :mod:`tasks.reading.records`: S008 blanks
+at the ends of an answer, S040 a line break or other control character in an answer (where no context is at hand that might hold it).
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import InputError, Problem, input_error
-from shared.text import occurrences
 from tasks.json_lines import HARMLESS, Fields, kind, quote
 from tasks.packing import PACKING_FAULTS, open_member, pack
 from tasks.reading import metric
 from tasks.reading.json_value import JsonObject, parse_json_object
 from tasks.reading.records import read_records
+from tasks.submission_checks import check_verbatim, compare_records
 
 MEMBER = "reading.json"
 
@@ -78,7 +77,8 @@ def check_submission(path: str | Path, schema: None = None, against: str | Path 
     rows, row_problems = _rows(parsed, where, contexts)
     problems += more + row_problems
     if contexts is not None and parsed.value is not None:
-        problems += _compare_ids([identity for identity, _ in rows], contexts, where, Path(against).name)
+        remedy = "Answer every question: a missing one counts 0."
+        problems += compare_records([identity for identity, _ in rows], contexts, where, Path(against).name, records="ids", remedy=remedy)
     return problems
 
 
@@ -147,26 +147,4 @@ def _check_answer(answer: str, context: str | None, fields: Fields) -> None:
         if control is not None:
             found = f"the character U+{ord(control):04X} inside the answer {json.dumps(answer.strip()[:40], ensure_ascii=False)}"
             fields.report("LIC-S040", found, "text of one line", "Answer with the piece before or after it.")
-    elif answer not in context:
-        remedy = "Cut answers out of the original context, never out of a cleaned copy."
-        if len(context.lower()) == len(context) and (places := occurrences(context.lower(), answer.lower())):
-            remedy = f"The context writes {quote(context[places[0] : places[0] + len(answer)])}. {remedy}"
-        fields.report("LIC-S007", f"the answer {quote(answer)}", "a part of the context, word for word", remedy)
-
-
-def _compare_ids(ids: list[str], contexts: dict[str, str], file: str, against: str) -> list[Problem]:
-    problems = []
-    given = set(ids)
-    missing = [identity for identity in contexts if identity not in given]
-    unknown = [identity for identity in ids if identity not in contexts]
-    if missing:
-        found = f"{len(missing)} of {len(contexts)} ids of {against} missing or without an answer: {_some(missing)}"
-        problems.append(Problem("LIC-S005", found, "every id of the test file", "Answer every question: a missing one counts 0.", file))
-    if unknown:
-        found = f"{len(unknown)} ids that {against} does not have: {_some(unknown)}"
-        problems.append(Problem("LIC-S006", found, "ids of the test file only", "Predict the test file you compare with.", file))
-    return problems
-
-
-def _some(ids: list[str]) -> str:
-    return ", ".join(ids[:5]) + (" …" if len(ids) > 5 else "")
+    check_verbatim(f"the answer {quote(answer)}", answer, context, fields, text_is="context")

@@ -15,6 +15,7 @@ from typing import Any
 from tasks.base import ReadResult
 from tasks.json_lines import Fields, quote, read_json_lines, write_json_lines
 from tasks.relation.schema import VALUE, RelationSchema
+from tasks.statistics import of_texts, rarest, shares
 
 Triple = tuple[str, str, dict[str, str]]
 """(predicate, subject, {slot: text})"""
@@ -192,7 +193,6 @@ def describe(records: Sequence[RelationRecord]) -> dict[str, Any]:
 
     A mention is a subject or the text of a slot that is not empty, counted as often as triples name it.
     """
-    lengths = sorted(len(record.text) for record in records)
     labelled = [record for record in records if record.spos is not None]
     counts = dict.fromkeys(
         (
@@ -226,13 +226,6 @@ def describe(records: Sequence[RelationRecord]) -> dict[str, Any]:
         counts["several_predicates_of_one_subject_object"] += len({end[1:] for end in ends}) < len(ends)
         counts["nested_or_same_subject_object"] += any(subject in value or value in subject for _, subject, value in ends)
         counts["mention_occurs_more_than_once"] += any(text and record.text.count(text) > 1 for text in given)
-    texts: dict[str, int] = {}
-    for record in records:
-        texts[record.text] = texts.get(record.text, 0) + 1
-
-    def percentile(share: float) -> int | None:
-        return lengths[min(len(lengths) - 1, int(share * len(lengths)))] if lengths else None
-
     return {
         "records": len(records),
         "labelled": len(labelled),
@@ -244,12 +237,7 @@ def describe(records: Sequence[RelationRecord]) -> dict[str, Any]:
         "mentions_with_blank_edges": blank_edges,
         "empty_slot_values": empty,
         "predicates": len(predicates),
-        "rarest_predicate": min(predicates, key=lambda name: (predicates[name], name)) if predicates else None,
-        "rarest_predicate_spos": min(predicates.values()) if predicates else None,
-        "text_length_p50": percentile(0.5),
-        "text_length_p99": percentile(0.99),
-        "text_length_max": lengths[-1] if lengths else None,
-        "texts_repeated": sum(count - 1 for count in texts.values()),
-        "texts_with_whitespace": sum(any(character.isspace() for character in record.text) for record in records),
-        **{f"share_{name}": count / len(labelled) if labelled else None for name, count in counts.items()},
+        **rarest("predicate", predicates, "spos"),
+        **of_texts([record.text for record in records]),
+        **shares(counts, len(labelled)),
     }

@@ -1,7 +1,7 @@
 """The DuIE submission: ``duie.json`` (one object a line) inside a zip, written, read back, validated and scored.
 
-Codes beyond those of :mod:`tasks.packing`, :mod:`tasks.json_lines` and :mod:`tasks.relation.records`: D016 a text given again, S005 texts
-missing, S006 texts unknown to the test file, S007 a subject or slot text that is no part of its text, S008 blanks at its ends.
+Codes beyond those of :mod:`tasks.packing`, :mod:`tasks.submission_checks`, :mod:`tasks.json_lines` and :mod:`tasks.relation.records`: D016 a
+text given again, S008 blanks at the ends of a subject or slot text.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import InputError, Problem
-from shared.text import occurrences
 from tasks.json_lines import HARMLESS, Fields, JsonLines, dump_json_lines, parse_json_lines, quote
 from tasks.packing import PACKING_FAULTS, open_member, pack
 from tasks.relation import metric
 from tasks.relation.records import Spo, as_triples, read_records, read_spo, spo_row
 from tasks.relation.schema import VALUE, RelationSchema
+from tasks.submission_checks import check_verbatim, compare_records
 
 MEMBER = "duie.json"
 _READABLE = HARMLESS | PACKING_FAULTS | {"LIC-S007", "LIC-S008", "LIC-D012"}
@@ -99,7 +99,9 @@ def check_submission(path: str | Path, schema: RelationSchema | None = None, aga
     row_problems += _repeated(rows, texts, where)
     problems += more + sorted(read.problems + row_problems, key=lambda problem: problem.line or 0)
     if texts is not None and (rows or not more):
-        problems += _compare_texts((text for _, text, _ in rows), texts, where, Path(against).name)
+        remedy = 'Give every text a line, one without triples as "spo_list": [].'
+        given = [text for _, text, _ in rows]
+        problems += compare_records(given, texts, where, Path(against).name, records="texts", remedy=remedy)
     return problems
 
 
@@ -162,12 +164,7 @@ def _check_mention(key: str, mention: str, text: str | None, fields: Fields) -> 
     if mention != mention.strip():
         found = f"{json.dumps(mention, ensure_ascii=False)} as “{key}”, with blanks at its ends"
         fields.report("LIC-S008", found, "none", "Strip it: the scorer compares blanks too.")
-    if text is None or mention in text:
-        return
-    remedy = "Cut mentions out of the original text, never out of a cleaned copy."
-    if len(text.lower()) == len(text) and (places := occurrences(text.lower(), mention.lower())):
-        remedy = f"The text writes {quote(text[places[0] : places[0] + len(mention)])}. {remedy}"
-    fields.report("LIC-S007", f"{quote(mention)} as “{key}”", "a part of the text, word for word", remedy)
+    check_verbatim(f"{quote(mention)} as “{key}”", mention, text, fields)
 
 
 def _repeated(rows: list[tuple[int, str, list[Spo]]], texts: Mapping[str, int] | None, file: str) -> list[Problem]:
@@ -185,25 +182,3 @@ def _repeated(rows: list[tuple[int, str, list[Spo]]], texts: Mapping[str, int] |
         remedy = "Merge the lines: the scorer takes the last one only."
         problems.append(Problem("LIC-D016", found, "one line for each text", remedy, file, number))
     return problems
-
-
-def _compare_texts(given: Iterable[str], texts: Mapping[str, int], file: str, against: str) -> list[Problem]:
-    problems = []
-    given = dict.fromkeys(given)
-    missing = [text for text in texts if text not in given]
-    unknown = [text for text in given if text not in texts]
-    if missing:
-        found = f"{len(missing)} of {len(texts)} texts of {against} missing: {_some(missing)}"
-        remedy = 'Give every text a line, one without triples as "spo_list": [].'
-        problems.append(Problem("LIC-S005", found, "every text of the test file", remedy, file))
-    if unknown:
-        found = f"{len(unknown)} texts that {against} does not have: {_some(unknown)}"
-        remedy = "Predict the test file you compare with."
-        if {"".join(text.split()).lower() for text in unknown} & {"".join(text.split()).lower() for text in missing}:
-            remedy = "They differ in blanks or case from texts of the test file: the scorer finds a text by its exact characters, so copy it."
-        problems.append(Problem("LIC-S006", found, "texts of the test file only", remedy, file))
-    return problems
-
-
-def _some(texts: list[str]) -> str:
-    return ", ".join(quote(text, 20) for text in texts[:5]) + (" …" if len(texts) > 5 else "")
