@@ -12,7 +12,7 @@ from tasks.registry import TRACKS, get_task
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 SETTINGS = {
-    "relation": ("training.epochs=6",),
+    "relation": ("training.epochs=5",),
     "event": ("training.epochs=3",),
     "reading": ("training.epochs=1", "training.max_records=120"),
 }
