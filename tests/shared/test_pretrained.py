@@ -1,21 +1,16 @@
-import collections
-import io
 import json
-import os
-import pickle
 import zlib  # noqa: F401  (before paddle: see shared/environment.py)
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import paddle
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from shared.backbone import BackboneConfig
 from shared.errors import InputError
 from shared.masks import causal_mask, padding_mask, unilm_mask
-from shared.pretrained import load_backbone, new_backbone, read_pdparams, save_encoder_config
+from shared.pretrained import load_backbone, new_backbone, save_encoder_config
 
 SIZES = dict(
     vocab_size=50,
@@ -374,100 +369,3 @@ def test_damaged_files_are_named(tmp_path):
     hugging_face_folder(tmp_path)
     (tmp_path / "vocab.txt").write_bytes(b"\xff\xfe\x00")
     assert "LIC-W008" in refusal(tmp_path)
-
-
-class _Runs:
-    def __reduce__(self):
-        return (os.system, ("echo should-never-run",))
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        {"w": _Runs()},
-        {"w": np.array([_Runs()], dtype=object)},
-        {"w": np.array(["text"], dtype=object)},
-        {"w": collections.Counter("ab")},
-        {"w": "text"},
-        ["not", "a", "state", "dict"],
-    ],
-    ids=["call", "call in array", "object array", "counter", "text", "list"],
-)
-def test_pickle_with_anything_but_arrays_is_refused(content, tmp_path, capfd):
-    file = tmp_path / "model_state.pdparams"
-    file.write_bytes(pickle.dumps(content, protocol=4))
-    with pytest.raises(InputError, match="LIC-W010"):
-        read_pdparams(file)
-    assert "should-never-run" not in capfd.readouterr().out
-
-
-def test_a_truncated_pickle_is_refused(tmp_path):
-    stream = io.BytesIO()
-    pickle.dump({"w": np.zeros(100)}, stream)
-    (tmp_path / "model_state.pdparams").write_bytes(stream.getvalue()[:-50])
-    with pytest.raises(InputError, match="LIC-W010"):
-        read_pdparams(tmp_path / "model_state.pdparams")
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4])
-def test_pickled_arrays_come_back_and_the_reading_is_said(protocol, tmp_path, caplog):
-    paddle.seed(0)
-    layer = paddle.nn.Linear(3, 2)
-    file = tmp_path / "model_state.pdparams"
-    paddle.save(layer.state_dict(), str(file), protocol=protocol)
-    with caplog.at_level("WARNING", logger="shared.pretrained"):
-        found = read_pdparams(file)
-    assert set(found) == {"weight", "bias"}
-    np.testing.assert_array_equal(found["weight"], layer.weight.numpy())
-    assert "is pickle" in caplog.text
-
-
-# -- real weights --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif("LIC_REAL_DATA" not in os.environ, reason="LIC_REAL_DATA does not name the folder of real data")
-def test_six_layers_of_the_real_encoder_equal_paddlenlps():
-    transformers = pytest.importorskip("paddlenlp.transformers", reason="PaddleNLP is not installed")
-    folder = Path(os.environ["LIC_REAL_DATA"]) / "weights" / "e5-small-bertvocab-zh"
-    if not folder.is_dir():
-        pytest.skip("LIC_REAL_DATA holds no weights/e5-small-bertvocab-zh")
-    loaded = load_backbone(folder, num_layers=6)
-    loaded.backbone.eval()
-    assert len(loaded.vocabulary_tokens) == 21128
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    known = {key: config[key] for key in (*SIZES, "hidden_act", "layer_norm_eps")}
-    model = transformers.BertModel(transformers.BertConfig(**{**known, "num_hidden_layers": 6}))
-    tensors = load_file(str(folder / "model.safetensors"))
-    names = {
-        "attention.self.query": "self_attn.q_proj",
-        "attention.self.key": "self_attn.k_proj",
-        "attention.self.value": "self_attn.v_proj",
-        "attention.output.dense": "self_attn.out_proj",
-        "attention.output.LayerNorm": "norm1",
-        "intermediate.dense": "linear1",
-        "output.dense": "linear2",
-        "output.LayerNorm": "norm2",
-    }
-    state = {}
-    for name, value in tensors.items():
-        value = value.astype("float32")
-        if name.startswith("embeddings."):
-            state[name.replace("LayerNorm", "layer_norm")] = value
-            continue
-        _, _, layer, *middle, kind = name.split(".")
-        if int(layer) < 6:
-            state[f"encoder.layers.{layer}.{names['.'.join(middle)]}.{kind}"] = value.T if value.ndim == 2 else value
-    missing, unexpected = model.set_state_dict(state)
-    assert not unexpected and all(name.startswith("pooler.") for name in missing)
-    model.eval()
-    ids = np.random.default_rng(0).integers(1000, 21000, size=(3, 24))
-    ids[1, 15:] = 0
-    given = paddle.to_tensor(ids)  # [3, 24]
-    mask = causal_mask(24) & padding_mask(given != 0)
-    real = (ids != 0)[..., None]
-    for theirs, ours in (
-        (model(given)[0], loaded.backbone(given).hidden),
-        (model(given, attention_mask=mask.additive())[0], loaded.backbone(given, mask=mask).hidden),
-    ):
-        np.testing.assert_allclose(ours.numpy() * real, theirs.numpy() * real, atol=1e-5, rtol=0)
-    assert replace(loaded.backbone.config, num_layers=12) == load_backbone(folder).backbone.config
