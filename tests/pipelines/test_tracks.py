@@ -35,18 +35,6 @@ def there(place, monkeypatch):
     monkeypatch.chdir(place)
 
 
-@pytest.fixture
-def report(capfd):
-    """Runs a command with --json and gives the one object that it prints."""
-
-    def ask(*arguments):
-        capfd.readouterr()
-        assert run([*map(str, arguments), "--json"]) == 0
-        return json.loads(capfd.readouterr().out)
-
-    return ask
-
-
 def schema_of(track):
     path = SAMPLES / track / "schema.json"
     return get_task(track).read_schema(path) if path.is_file() else None
