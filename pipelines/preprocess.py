@@ -61,7 +61,7 @@ def features_of(
     features.save(folder, {"file": path.name, "records": len(records)})
     say(f"{path.name}: {len(records)} records in {len(features.ids)} windows, {int(features.ids.lengths.sum())} tokens; features in {folder}")
     if features.lost_count:
-        say(f"{path.name}: {features.lost_count} gold arguments cannot be given back exactly; lic data roundtrip --explain lists them.")
+        say(f"{path.name}: {features.lost_count} gold annotations cannot be given back exactly; lic data roundtrip --explain lists them.")
     return task.load_features(folder), folder
 
 
