@@ -13,6 +13,7 @@ from paddle import nn
 
 from .activations import get_activation
 from .attention import MultiHeadAttention
+from .convolution import LocalConvolution
 from .dropout import dropout
 from .linear import Linear
 from .masks import Mask, padding_mask
@@ -27,6 +28,7 @@ class BackboneConfig:
     ``position_start``: ``zero`` counts 0, 1, 2 ...; ``after_padding`` counts real tokens from ``pad_id + 1`` and puts
     every padding token at ``pad_id`` (what PaddleNLP's RobertaModel does, for roberta-wwm-ext too).
     ``dropout`` follows embeddings and both halves of a block, ``attention_dropout`` the attention weights.
+    ``convolution_width``: tokens that a :class:`LocalConvolution` after the embeddings sees, 0 for none (every published encoder).
     """
 
     vocab_size: int
@@ -46,6 +48,7 @@ class BackboneConfig:
     has_pooler: bool = False
     task_type: int = 0
     position_start: str = "zero"
+    convolution_width: int = 0
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "intermediate_size", "max_positions", "num_segments"):
@@ -64,6 +67,8 @@ class BackboneConfig:
             raise ValueError(f"task_type {self.task_type} is not one of the {self.num_task_types} task types: count from 0")
         if self.position_start not in ("zero", "after_padding"):
             raise ValueError(f"position_start must be 'zero' or 'after_padding', found {self.position_start!r}: take one of these")
+        if self.convolution_width and self.convolution_width % 2 == 0:
+            raise ValueError(f"convolution_width must be odd, or 0 for none, found {self.convolution_width}: give e.g. 5")
         get_activation(self.activation)
 
     @property
@@ -111,7 +116,9 @@ class Embeddings(nn.Layer):
         self.task = nn.Embedding(config.num_task_types, config.hidden_size, weight_attr=weight_attr) if config.num_task_types else None
         self.norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, ids: paddle.Tensor, segment_ids: paddle.Tensor | None, positions: paddle.Tensor | None) -> paddle.Tensor:
+    def forward(
+        self, ids: paddle.Tensor, segment_ids: paddle.Tensor | None, positions: paddle.Tensor | None, added: paddle.Tensor | None = None
+    ) -> paddle.Tensor:
         # every table is looked up in full shape: on CPU the gradient of a row shared by the batch costs five lookups
         if positions is None:
             positions = self._count(ids)  # [b, l]
@@ -121,6 +128,8 @@ class Embeddings(nn.Layer):
         summed = self.token(ids) + self.position(positions) + self.segment(segments)  # [b, l, h]
         if self.task is not None:
             summed = summed + self.task(paddle.full_like(ids, self.config.task_type))  # [b, l, h]
+        if added is not None:
+            summed = summed + added  # [b, l, h]
         return dropout(self.norm(summed), self.config.dropout, self.training)  # [b, l, h]
 
     def _count(self, ids: paddle.Tensor) -> paddle.Tensor:
@@ -162,6 +171,8 @@ class Backbone(nn.Layer):
         self.config = config
         weight_attr = paddle.ParamAttr(initializer=_two_deviations(config.initializer_range))
         self.embeddings = Embeddings(config, weight_attr)
+        width, eps = config.convolution_width, config.layer_norm_eps
+        self.convolution = LocalConvolution(config.hidden_size, width, eps=eps, weight_attr=weight_attr) if width else None
         self.blocks = nn.LayerList([Block(config, weight_attr) for _ in range(config.num_layers)])
         self.pooler = Linear(config.hidden_size, config.hidden_size, weight_attr=weight_attr) if config.has_pooler else None
 
@@ -172,19 +183,27 @@ class Backbone(nn.Layer):
         segment_ids: paddle.Tensor | None = None,
         mask: Mask | None = None,
         positions: paddle.Tensor | None = None,
+        added: paddle.Tensor | None = None,
         all_layers: bool = False,
     ) -> BackboneOutput:
         """``ids`` [b, l], ``segment_ids`` [b, l] (default: all 0), ``positions`` [b, l] or [l] (default: counted from the left).
 
+        ``added`` [b, l, h]: what a task knows of its tokens, summed with their embeddings.
+
         ``mask`` None hides padding (``ids == pad_id``) from every query; a mask that is given is used as it is, so
         compose it with :func:`padding_mask` where rows are padded.
-        Raises ValueError for ids longer than the positions the encoder has.
+        Raises ValueError for ids longer than the positions the encoder has, and for a mask where a convolution would look past it.
         """
         if paddle.in_dynamic_mode():  # a recorded graph has no lengths yet
             self._check_length(ids, positions)
+        if mask is not None and self.convolution is not None:
+            raise ValueError("a convolution sees tokens that the mask hides: make the encoder with convolution_width=0")
+        real = ids != self.config.pad_id  # [b, l]
         if mask is None:
-            mask = padding_mask(ids != self.config.pad_id)
-        hidden = self.embeddings(ids, segment_ids, positions)  # [b, l, h]
+            mask = padding_mask(real)
+        hidden = self.embeddings(ids, segment_ids, positions, added)  # [b, l, h]
+        if self.convolution is not None:
+            hidden = self.convolution(hidden, real)  # [b, l, h]
         layers: list[paddle.Tensor] | None = [] if all_layers else None
         pre_norm = hidden  # [b, l, h]
         for block in self.blocks:

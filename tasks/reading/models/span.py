@@ -41,6 +41,7 @@ class SpanSettings(Settings):
     name: Literal["span"] = "span"
     train_windows: int = Field(4, ge=1, description="windows of one question in a training step: one with the answer, others at random")
     head_dropout: float = Field(0.1, ge=0, lt=1)
+    word_in_question: bool = Field(False, description="tell the encoder which passage tokens the question has, alone or in a pair")
 
 
 class ReadingSpan(nn.Layer):
@@ -51,11 +52,14 @@ class ReadingSpan(nn.Layer):
         self.backbone, self.settings, self.seed = backbone, settings, seed
         normal = paddle.ParamAttr(initializer=nn.initializer.Normal(0.0, 0.02))
         self.project = Linear(backbone.config.hidden_size, 2, weight_attr=normal)  # [h, 2]
+        zero = paddle.ParamAttr(initializer=nn.initializer.Constant(0.0))  # a pretrained encoder starts undisturbed
+        self.asked = nn.Embedding(3, backbone.config.hidden_size, weight_attr=zero) if settings.word_in_question else None  # [3, h]
 
     def forward(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
         """Logits of first and last answer token, [b, l, 2]; outside the passage ``NOWHERE``."""
         segments = paddle.to_tensor(batch["segments"]) if self.backbone.config.num_segments > 1 else None  # [b, l]
-        encoded = self.backbone(paddle.to_tensor(batch["ids"]), segment_ids=segments)
+        added = None if self.asked is None else self.asked(paddle.to_tensor(batch["asked"]))  # [b, l, h]
+        encoded = self.backbone(paddle.to_tensor(batch["ids"]), segment_ids=segments, added=added)
         hidden = dropout(encoded.hidden, self.settings.head_dropout, self.training)  # [b, l, h]
         passage = paddle.to_tensor(batch["passage"]).unsqueeze(-1).expand([-1, -1, 2])  # [b, l, 2]
         logits = self.project(hidden)  # [b, l, 2]
@@ -86,7 +90,7 @@ class ReadingSpan(nn.Layer):
         b, l = batch["ids"].shape
         at_once = max(1, padded_tokens // l)
         for begin in range(0, b, at_once):
-            part = {name: batch[name][begin : begin + at_once] for name in ("ids", "segments", "passage")}
+            part = {name: batch[name][begin : begin + at_once] for name in ("ids", "segments", "passage", "asked")}
             with paddle.no_grad():
                 logits = self(part).numpy()  # [b', l, 2]
             found += [(row[inside, 0], row[inside, 1]) for row, inside in zip(logits, part["passage"], strict=True)]
@@ -96,10 +100,11 @@ class ReadingSpan(nn.Layer):
         """Tokens of each question with the windows that a training step takes of it, [n]."""
         counts = np.minimum(np.diff(features.first), self.settings.train_windows)  # [n]
         sizes = features.ids.lengths[features.first[:-1]]  # [n]: windows of one passage are equally long
-        return counts * (sizes + features.questions.lengths + 3)  # [n]
+        lengths: np.ndarray = counts * (sizes + features.questions.lengths + 3)  # [n]
+        return lengths
 
     def collate(self, features: ReadingFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool) -> dict[str, np.ndarray]:
-        """One batch of the questions ``rows``: ``ids``, ``segments``, ``passage`` [b, l], ``numbers`` [b] (windows).
+        """One batch of the questions ``rows``: ``ids``, ``segments``, ``passage``, ``asked`` [b, l], ``numbers`` [b] (windows).
 
         Labelled, for the questions that have a place (u of them, in ``rows``' order): ``places`` [s, 2, 3], where the logits of an answer's
         first and last token are, and as indices with their masks ``windows_of``, ``windows_there`` [u, w], ``places_of``,
@@ -130,18 +135,32 @@ class ReadingSpan(nn.Layer):
         return batch
 
     def _inputs(self, features: ReadingFeatures, numbers: Sequence[int], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-        ids, segments, passage = [], [], []
+        ids, segments, passage, asked = [], [], [], []
         for number in numbers:
             question, words = features.questions[int(features.windows[number, 0])], features.ids[number]
             ids.append(np.concatenate(([vocabulary.cls_id], question, [vocabulary.sep_id], words, [vocabulary.sep_id])))
             segments.append(np.repeat([0, 1], [len(question) + 2, len(words) + 1]))
             passage.append(np.repeat([0, 1, 0], [len(question) + 2, len(words), 1]))
+            asked.append(np.pad(mark_asked(question, words), (len(question) + 2, 1)))
         return {
             "ids": pad(ids, value=vocabulary.pad_id),  # [b, l]
             "segments": pad(segments),  # [b, l]
             "passage": pad(passage, dtype=np.bool_),  # [b, l]
+            "asked": pad(asked),  # [b, l]
             "numbers": np.asarray(numbers, dtype=np.int64),  # [b]
         }
+
+
+def mark_asked(question: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """1 where the question has the token too, 2 where it has it together with a neighbour, else 0; [c].
+
+    The word-in-question feature of FastQA (arXiv 1703.04816), with pairs, since a Chinese token is a character and most words have two.
+    """
+    found = np.isin(words, question).astype(np.int64)  # [c]
+    ours, theirs = (tokens[:-1].astype(np.int64) << 32 | tokens[1:] for tokens in (words, question))  # [c - 1], [q - 1]
+    at = np.flatnonzero(np.isin(ours, theirs))
+    found[at] = found[at + 1] = 2
+    return found
 
 
 def _holds(window: Window, span: tuple[int, int]) -> bool:
@@ -154,7 +173,7 @@ def _places(own: Sequence[Window], spans: Sequence[tuple[int, int]], at: int, *,
     ``at``: the first window's row in the batch; ``before``: tokens of an input before those of the passage. Of two windows that see a token,
     each gives a place: the product of two sums is the sum of all products.
     """
-    found = []
+    found: list[Place] = []
     for span in spans:
         if any(_holds(window, span) for window in own):
             firsts, lasts = (

@@ -1,14 +1,18 @@
 """The span model: its loss against NumPy, what gets no probability, which windows are trained on, and that it learns."""
 
+import itertools
+
 import numpy as np
 import paddle
 import pytest
+from hypothesis import given
+from hypothesis.strategies import integers, lists
 
 from shared.backbone import Backbone, BackboneConfig
 from shared.text import Tokenizer, Vocabulary
 from tasks.reading.decode import DecodeSettings, decode_batch
 from tasks.reading.features import make_features
-from tasks.reading.models.span import ReadingSpan, SpanSettings
+from tasks.reading.models.span import ReadingSpan, SpanSettings, mark_asked
 from tasks.reading.records import Answer, ReadingRecord
 
 TEXTS = ("温青禾住在海螺湾", "岑若川把旧伞给了温青禾", "夜航船厂造了九条船", "简宁在北风里种树")
@@ -27,7 +31,7 @@ def features_of(*rows, window=15, overlap=4):
     return make_features(rows, Tokenizer(VOCABULARY), window=window, overlap=overlap)
 
 
-def model(*, spread=0.0, seed=0, num_segments=2, hidden_size=16, **given):
+def model(*, spread=0.0, seed=0, num_segments=2, hidden_size=16, **settings):
     """A tiny model without dropout, in evaluation mode; with ``spread`` every weight is random, so that no logits are alike."""
     paddle.seed(3)
     config = BackboneConfig(
@@ -40,7 +44,7 @@ def model(*, spread=0.0, seed=0, num_segments=2, hidden_size=16, **given):
         dropout=0.0,
         attention_dropout=0.0,
     )
-    built = ReadingSpan(Backbone(config), settings=SpanSettings(head_dropout=0.0, **given), seed=seed)
+    built = ReadingSpan(Backbone(config), settings=SpanSettings(head_dropout=0.0, **settings), seed=seed)
     rng = np.random.default_rng(1)
     for parameter in built.parameters() if spread else ():
         parameter.set_value(parameter.numpy() + rng.normal(0, spread, parameter.shape).astype(np.float32))
@@ -141,7 +145,29 @@ def test_inputs_are_question_and_window():
         assert ids.tolist() == row + [VOCABULARY.pad_id] * rest
         assert segments.tolist() == [0] * (len(asked) + 2) + [1] * (len(words) + 1) + [0] * rest
         assert ids[passage].tolist() == words and not passage[: len(asked) + 2].any()
-    assert set(batch) == {"ids", "segments", "passage", "numbers"}
+    assert set(batch) == {"ids", "segments", "passage", "asked", "numbers"}
+
+
+@given(lists(integers(5, 12), min_size=1, max_size=9), lists(integers(5, 12), min_size=1, max_size=12))
+def test_passage_tokens_of_the_question_are_marked(asked, words):
+    pairs = set(itertools.pairwise(asked))
+    expected = []
+    for at, word in enumerate(words):
+        beside = [pair in pairs for pair in ((words[at - 1] if at else None, word), (word, words[at + 1] if at + 1 < len(words) else None))]
+        expected.append(2 if any(beside) else int(word in asked))
+    assert mark_asked(np.array(asked, dtype=np.int32), np.array(words, dtype=np.int32)).tolist() == expected
+
+
+def test_the_mark_starts_as_nothing_and_then_tells():
+    features = features_of(question(TEXTS[0], "九条", asked=ASKED[0]))
+    plain, told = model(spread=0.5), model(spread=0.5, word_in_question=True)
+    told.set_state_dict(plain.state_dict())
+    told.asked.weight.set_value(paddle.zeros_like(told.asked.weight))
+    batch = plain.collate(features, np.arange(1), VOCABULARY, labelled=False)
+    assert batch["asked"].max() > 0 and not batch["asked"][~batch["passage"]].any()
+    np.testing.assert_allclose(told(batch).numpy(), plain(batch).numpy(), atol=1e-5)
+    told.asked.weight.set_value(paddle.ones_like(told.asked.weight) * paddle.arange(3).astype("float32").unsqueeze(-1) * paddle.randn([1, 16]))
+    assert np.abs(told(batch).numpy() - plain(batch).numpy()).max() > 1e-3
 
 
 def test_only_the_passage_gets_probability():
