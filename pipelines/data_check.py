@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from tasks.profile import Profile
 
 SHOWN = 100
 
@@ -16,12 +19,14 @@ def check_data(track: str, path: str | Path, *, schema: str | Path | None = None
     ``files``: per split its counts, md5, what md5 or line count are known as, skipped records and number of problems; ``missing``: splits
     the folder lacks; ``shared_ids``: ids (or texts, where the track has none) that two splits have in common; ``notes``: what is worth
     knowing yet no fault; ``problems``: every fault (a dictionary of :class:`shared.errors.Problem` each); ``ok``: no problem; ``complete``:
-    train, dev, a test file and the schema are there. ``schema`` names the schema file when it lies elsewhere. Raises InputError when there
-    is nothing to check.
+    train, dev, a test file and the schema are there; ``tables``: what :mod:`pipelines.data_report` makes of the records, which changes
+    nothing of the others. ``schema`` names the schema file when it lies elsewhere. Raises InputError when there is nothing to check.
     """
     from shared.errors import input_error
     from tasks.official import SPLIT_FILES, present_splits, split_of
     from tasks.registry import get_task
+
+    from .data_report import data_report
 
     task = get_task(track)
     path = Path(path)
@@ -48,14 +53,19 @@ def check_data(track: str, path: str | Path, *, schema: str | Path | None = None
     if "schema" in SPLIT_FILES[track]:
         read_schema = _check_schema(task, schema_path, report)
     ids: dict[str, set[str]] = {}
+    profiles: dict[str, Any] = {}
     for split, file in present.items():
         if split != "schema":
-            ids[split] = _check_records(task, split, file, read_schema, report)
+            ids[split], profiles[split] = _check_records(task, split, file, read_schema, report)
     _compare(ids, report)
+    report["tables"] = data_report(profiles, {split: file.name for split, file in present.items()})
     if path.is_dir():
         wanted = [split for split in ("train", "dev", "schema") if split in SPLIT_FILES[track] and split not in present]
         if not {"test1", "test2"} & present.keys():
             wanted.append("test")
+        others = sorted(file.name for file in path.glob("*.json") if file not in present.values())
+        if others:
+            report["notes"].append(f"not checked, since the {track} track has no official file of that name: {', '.join(others)}")
         report["missing"] = wanted
         report["complete"] = not wanted
     report["ok"] = not report["problems"]
@@ -91,7 +101,7 @@ def _identify(track: str, split: str, path: Path) -> dict[str, Any]:
     return entry
 
 
-def _check_records(task: Any, split: str, path: Path, schema: Any, report: dict[str, Any]) -> set[str]:
+def _check_records(task: Any, split: str, path: Path, schema: Any, report: dict[str, Any]) -> tuple[set[str], Profile]:
     labelled = True if split in ("train", "dev", "sample") else None
     result = task.read_records(path, schema, labelled=labelled)
     report["problems"] += [problem.as_dict() for problem in result.problems]
@@ -101,7 +111,7 @@ def _check_records(task: Any, split: str, path: Path, schema: Any, report: dict[
         "skipped": result.skipped,
         "problems": len(result.problems),
     }
-    return {task.identity_of(record) for record in result.records}
+    return {task.identity_of(record) for record in result.records}, task.profile(result.records, schema)
 
 
 def _compare(ids: dict[str, set[str]], report: dict[str, Any]) -> None:
@@ -131,7 +141,8 @@ def command(
     schema: Annotated[Path | None, typer.Option(help="the schema, when it does not lie beside the file")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Is this an official file or folder, complete and sound? Counts, known md5, every problem with its line."""
+    """Is this an official file or folder, complete and sound? Counts, known md5, every problem with its line; tables of lengths, labels,
+    overlaps and everything suspicious."""
     report = check_data(track, path, schema=schema)
     if as_json:
         from .console import emit_json
@@ -146,20 +157,19 @@ def command(
 def _show(report: dict[str, Any]) -> None:
     from shared.errors import Problem
 
-    from .console import say, table
+    from .console import say, say_problems, table
+    from .data_report import show_report
 
     files = report["files"]
     keys = list(dict.fromkeys(key for entry in files.values() for key in entry if key not in ("file", "official_lines")))
     rows = [[_label(key), *(_cell(key, entry.get(key)) for entry in files.values())] for key in keys]
     table(f"{report['track']}: {report['path']}", ["", *files], rows)
+    show_report(report["tables"])
     for note in report["notes"]:
         say(f"note: {note}")
     if report["missing"]:
         say(f"missing: {', '.join(report['missing'])}")
-    for problem in report["problems"][:SHOWN]:
-        say(str(Problem(**problem)))
-    if len(report["problems"]) > SHOWN:
-        say(f"… and {len(report['problems']) - SHOWN} more problems; --json lists all.")
+    say_problems([Problem(**problem) for problem in report["problems"]], limit=SHOWN, rest="--json lists all")
     skipped = sum(entry.get("skipped", 0) for entry in files.values())
     verdict = "sound" if report["ok"] else f"problems: {len(report['problems'])}, unusable records: {skipped}"
     say(f"{report['path']}: {verdict}")
@@ -175,5 +185,5 @@ def _cell(key: str, value: Any) -> str:
     if key.startswith("share_"):
         return f"{value:.2%}"
     if key == "md5":
-        return value[:8] + "…"  # --json has it whole
+        return f"{value[:8]}…"  # --json has it whole
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .console import emit_json, say, table
+from .mistakes import as_line
 
 
 def roundtrip(
@@ -25,6 +26,8 @@ def roundtrip(
     The vocabulary is that of the ``encoder`` folder, else one built from the file's own texts. ``overrides`` are ``--set`` lines of the recipe,
     e.g. ``model.tagging=flat``.
     """
+    from shared.errors import InputError
+    from tasks.json_lines import file_problem
     from tasks.recipe import load_recipe
     from tasks.registry import get_task
 
@@ -32,6 +35,9 @@ def roundtrip(
     from .encoders import open_vocabulary
 
     task = get_task(track)
+    problem = file_problem(file, what=f"a labelled file of the {track} track")
+    if problem:
+        raise InputError(problem)
     chosen = (f"model.name={model}",) if model else ()
     recipe = load_recipe(task.recipes, "quick", (*chosen, *overrides), check=task.check_recipe)
     definition = open_schema(task, file.parent, schema)
@@ -40,7 +46,7 @@ def roundtrip(
     features = task.make_features(records, definition, tokenizer, recipe.features)
     predictions = task.ceiling(features, records, definition, recipe=recipe)
     scores = task.score(records, predictions)
-    lost = task.explain_losses(features, records, predictions)
+    lost = task.mistakes(records, predictions, features)
     return {
         **{name: scores[name] for name in task.shown_scores},
         "model": recipe.model,
@@ -72,6 +78,6 @@ def command(
     table(f"{track} roundtrip of {file.name}: {model_row}", list(shown), [list(shown.values())])
     if explain:
         for loss in result["lost"]:
-            typer.echo("\t".join(str(value) for value in loss.values()))
+            typer.echo(as_line(loss))
     elif result["lost"]:
         say("--explain lists what is not exact, and why.")

@@ -82,7 +82,8 @@ def show_scores(track: str, title: str, report: dict[str, Any]) -> None:
     for key, parts in report.items():
         if not key.startswith("per_") or not parts:
             continue
-        keys = [count for count in ("questions", "gold", "predicted") if count in next(iter(parts.values()))]
+        parts = {part: {**figures.get("strict", {}), **figures} for part, figures in parts.items()}
+        keys = [count for count in ("questions", "gold", "predicted", "correct") if count in next(iter(parts.values()))]
         ranked = list(parts.items()) if keys == ["questions"] else sorted(parts.items(), key=lambda part: (-part[1][keys[0]], part[0]))
         name = key.removeprefix("per_").replace("_", " ")
         table(f"by {name}", [name, *shown, *keys], [[part, *(figures[score] for score in (*shown, *keys))] for part, figures in ranked])

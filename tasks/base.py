@@ -12,6 +12,7 @@ from shared.errors import Problem
 if TYPE_CHECKING:
     from shared.text import Tokenizer, Vocabulary
 
+    from .profile import Profile
     from .recipe import FeatureSettings, Recipe
 
 Progress = Callable[[int, int], None]
@@ -70,6 +71,10 @@ class Task(Protocol):
         """Counts and shares of records for ``lic data check``; shares are fractions under keys that start with ``share_``."""
         ...
 
+    def profile(self, rows: Sequence[Any], schema: Any | None) -> Profile:
+        """What ``lic data check`` tabulates of one file's records: lengths, labels, overlaps and what is suspicious."""
+        ...
+
     def text_of(self, record: Any) -> str:
         """Everything of a record that the encoder reads: what a vocabulary is built from."""
         ...
@@ -79,7 +84,7 @@ class Task(Protocol):
         ...
 
     def record_of_text(self, text: str, *, question: str | None = None) -> Any:
-        """An unlabelled record of one text, for ``lic extract``."""
+        """An unlabelled record of one text, for ``lic extract``. Raises InputError when a question is missing, or given where none is asked."""
         ...
 
     def write_submission(self, path: Path, rows: Sequence[Any], predictions: Sequence[Any], schema: Any | None) -> None:
@@ -106,6 +111,10 @@ class Task(Protocol):
 
     def make_features(self, rows: Sequence[Any], schema: Any, tokenizer: Tokenizer, settings: FeatureSettings) -> Any:
         """Features of labelled or unlabelled records."""
+        ...
+
+    def remarks(self, features: Any) -> list[str]:
+        """What people should know was done to the texts themselves, one sentence each without an end; mostly nothing."""
         ...
 
     def load_features(self, folder: Path) -> Any:
@@ -142,8 +151,11 @@ class Task(Protocol):
         """The official scores of predictions against labelled records."""
         ...
 
-    def explain_losses(self, features: Any, rows: Sequence[Any], predictions: Sequence[Any]) -> list[dict[str, Any]]:
-        """Every difference between gold and predictions, with the cause where features know it."""
+    def mistakes(self, rows: Sequence[Any], predictions: Sequence[Any], features: Any | None = None) -> list[dict[str, Any]]:
+        """Every difference between gold and predictions, in the form of :mod:`tasks.mistakes`.
+
+        ``features``: given where the predictions are their :meth:`ceiling`; each mistake then has a ``cause``, empty for what is only extra.
+        """
         ...
 
     def as_rows(self, predictions: Any) -> list[dict[str, Any]]:

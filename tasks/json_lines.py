@@ -1,7 +1,7 @@
 """Reading the contests' files of one JSON object a line, with everything that is wrong with them by line.
 
 Codes (stable): D001 missing, D002 a folder, D003 empty, D004 not UTF-8, D005 byte order mark, D006 CRLF, D007 blank line, D008 not JSON,
-D009 not an object, D010 missing key, D011 wrong kind of value, D020 a key given twice.
+D009 not an object, D010 missing key, D011 wrong kind of value, D019 half of a surrogate pair, D020 a key given twice.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from shared.errors import Problem
 from shared.files import write_text
@@ -42,11 +43,18 @@ class _RepeatedKey(ValueError):
     pass
 
 
+class _HalfPair(ValueError):
+    pass
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         keys = [key for key, _ in pairs]
         raise _RepeatedKey(next(key for key in keys if keys.count(key) > 1))
+    for key in made:
+        if not key.isascii() and not encodable(key):
+            raise _HalfPair(key.encode("ascii", "backslashreplace").decode())
     return made
 
 
@@ -133,6 +141,9 @@ def _read_line(line: str, number: int, name: str, result: JsonLines) -> None:
     except _RepeatedKey as error:
         found = f"the key {quote(str(error))} twice in one object"
         problem = Problem("LIC-D020", found, "each key once", "Keep the right one.", name, number)
+    except _HalfPair as error:
+        found = f"the key {quote(str(error))}, which holds half of a surrogate pair"
+        problem = Problem("LIC-D019", found, "text that UTF-8 can hold", "Mend the \\ud8xx escape.", name, number)
     except json.JSONDecodeError as error:
         around = line[max(0, error.pos - 15) : error.pos + 15].strip()
         found = f"no valid JSON: {error.msg} at character {error.pos + 1}, near {quote(around)}"
@@ -194,18 +205,33 @@ class Fields:
         if type(value) is not wanted:
             self.report("LIC-D011", f"“{key}” is {kind(value)}", _KINDS[wanted], f"Give “{key}” as {_KINDS[wanted]}.")
             return None
-        if wanted is str and not _encodable(value):
-            self.report("LIC-D011", f"“{key}” holds half of a surrogate pair", "text that UTF-8 can hold", "Mend the \\ud8xx escape.")
+        if isinstance(value, str) and not encodable(value):
+            self.report("LIC-D019", f"“{key}” holds half of a surrogate pair", "text that UTF-8 can hold", "Mend the \\ud8xx escape.")
             return None
         return value
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether UTF-8 can hold the text: no half of a surrogate pair is in it."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True
+
+
+def visible(text: str) -> bool:
+    """Whether there is anything in the text but blanks, control and format characters and U+FFFD, all of which encoders drop."""
+    return any(not (character.isspace() or character == "\ufffd" or category(character) in ("Cc", "Cf")) for character in text)
+
+
+def emptiness(text: str, name: str) -> str | None:
+    """How to call a text called ``name`` in which nothing is :func:`visible`; None for any other text."""
+    if visible(text):
+        return None
+    if not text:
+        return f"an empty “{name}”"
+    return f"a “{name}” of {'control characters' if text.strip() else 'blanks'} only"
 
 
 def dump_json_lines(rows: Iterable[dict[str, Any]]) -> str:

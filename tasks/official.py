@@ -2,11 +2,13 @@
 
 Names and sums come from the organisers' READMEs (LIC2020 pages, PaddlePaddle Research, PaddleNLP examples). A new track is a new row.
 Codes: F001 unknown track, F002 two different files for one split, F003 unknown split, F004 nothing found, F005 content of another track,
-F007 another file in place, F008 damaged archive, F009 a member path that leaves the folder.
+F007 another file in place, F008 damaged archive, F009 a member path that leaves the folder, F011 a destination that is a file;
+D003 an empty file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -16,6 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any
 
@@ -125,17 +128,19 @@ def present_splits(track: str, folder: str | Path) -> dict[str, Path]:
 
 
 def find_split(track: str, folder: str | Path, split: str) -> Path:
-    """The file of ``split`` (``test``: test2 if present, else test1).
+    """The file of ``split`` (``test``: test2 if present, else test1); a name that the track does not know is that of a JSON file in ``folder``.
 
     Raises :class:`InputError` saying what is there and what is looked for.
     """
     require_track(track)
     folder = Path(folder)
     wanted = ("test2", "test1") if split == "test" else (split,)
-    unknown = [name for name in wanted if name not in SPLIT_FILES[track]]
-    if unknown:
-        expected = f"one of {', '.join(SPLIT_FILES[track])} or test"
-        raise input_error("LIC-F003", found=f"the split “{split}”", expected=expected, remedy=f"The {track} track has these.")
+    if split not in (*SPLIT_FILES[track], "test"):
+        own = folder / f"{split}.json"
+        if own.is_file() and own.parent == folder:
+            return own
+        expected = f"one of {', '.join(SPLIT_FILES[track])}, test, or the name of a JSON file in {folder}"
+        raise input_error("LIC-F003", found=f"the split “{split}”", expected=expected, remedy="Name one of these.")
     if not folder.is_dir():
         found = "a file" if folder.exists() else "no such folder"
         remedy = f"Give the folder with the official files, or import them: `lic data import {track} ARCHIVE`."
@@ -159,7 +164,7 @@ def sniff(data: bytes) -> str | None:
     lines = data.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)
     try:
         first = json.loads(lines[0])
-    except ValueError:
+    except (ValueError, RecursionError):
         return "reading" if data.lstrip()[:400].replace(b" ", b"").replace(b"\n", b"").startswith(b'{"data":[') else None
     if not isinstance(first, dict):
         return None
@@ -206,19 +211,26 @@ def import_files(track: str, source: str | Path, destination: str | Path, *, rep
         raise input_error(
             "LIC-F004", found="no such file or folder", expected="an archive or folder", remedy="Check the path.", file=source
         )
+    if destination.exists() and not destination.is_dir():
+        raise input_error("LIC-F011", found="a file", expected="a folder to import into", remedy="Name another with --to.", file=destination)
     chosen: dict[str, tuple[str, bytes]] = {}
     problems: list[Problem] = []
     seen: list[str] = []
-    for name, data in _leaves(source, problems):
+    inside = source if source.is_dir() else source.parent
+    unpacking: list[Problem] = []
+    for name, data in _leaves(source, unpacking):
         base = name.rsplit("/", 1)[-1]
         seen.append(name)
         split = split_of(track, base)
         if split is None:
             continue
+        if not data:
+            problems.append(Problem("LIC-D003", "an empty file", f"the {split} file", "Download it again.", str(inside / name)))
+            continue
         other = sniff(data[: 1 << 20])
         if other is not None and other != track:
             remedy = f"Import it as that: `lic data import {other} …`."
-            problems.append(Problem("LIC-F005", f"the content of a {other} file", f"a {track} file", remedy, name))
+            problems.append(Problem("LIC-F005", f"the content of a {other} file", f"a {track} file", remedy, str(inside / name)))
         elif split in chosen and chosen[split][1] != data:
             remedy = "Import the right one by itself."
             problems.append(
@@ -226,6 +238,7 @@ def import_files(track: str, source: str | Path, destination: str | Path, *, rep
             )
         else:
             chosen.setdefault(split, (name, data))
+    problems += [replace_fields(problem, file=str(inside / (problem.file or ""))) for problem in unpacking]
     if not chosen and not problems:
         names = ", ".join(file for files in SPLIT_FILES[track].values() for file in files)
         found = f"no official file among: {', '.join(seen[:10]) or 'nothing'}{' …' if len(seen) > 10 else ''}"
@@ -242,10 +255,12 @@ def import_files(track: str, source: str | Path, destination: str | Path, *, rep
         plan.append((target, data, Imported(split, name, str(target), len(data), md5, KNOWN_MD5[track].get(md5), state)))
     if problems:
         raise InputError(*problems)
-    for target, data, imported in plan:
-        if imported.state != "same":
-            with atomic_write(target) as file:
+    with contextlib.ExitStack() as files:  # a disk that fills up leaves none of them
+        for target, data, imported in plan:
+            if imported.state != "same":
+                file = files.enter_context(atomic_write(target))
                 file.write(data)
+                file.flush()
     return [imported for _, _, imported in plan]
 
 
@@ -276,6 +291,8 @@ def _unpack(name: str, data: bytes, depth: int, problems: list[Problem]) -> Iter
             if name.lower().endswith((".tar", ".tgz", ".gz", ".bz2", ".xz")):
                 yield from _from_tar(name, data, depth, problems)
                 return
+            if name.lower().endswith(".zip"):
+                raise zipfile.BadZipFile("it does not begin like one" if data else "the file is empty")
         except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, OSError, RuntimeError, NotImplementedError) as error:
             remedy = "Download it again; encrypted archives are to be unpacked by hand."
             problems.append(Problem("LIC-F008", f"an archive that can not be unpacked: {error}", "a whole zip or tar", remedy, name))
@@ -294,7 +311,9 @@ def _from_tar(name: str, data: bytes, depth: int, problems: list[Problem]) -> It
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for info in archive:
             if info.isfile() and _sound(name, info.name, info.size, problems):
-                yield from _unpack(f"{name}/{info.name}", archive.extractfile(info).read(), depth + 1, problems)
+                member = archive.extractfile(info)
+                assert member is not None  # it is for links and folders only
+                yield from _unpack(f"{name}/{info.name}", member.read(), depth + 1, problems)
 
 
 def _sound(archive: str, member: str, size: int, problems: list[Problem]) -> bool:

@@ -1,7 +1,7 @@
 """A submission as the leaderboards take it: one member inside a zip. Written, and opened with everything that is wrong around the member.
 
 Codes: S001 no zip, S002 damaged zip, S003 members beside the one that counts, S004 wrong member name, S009 several files and none of the
-right name; D003 an empty member.
+right name, S010 no file; D003 an empty member.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _open_archive(archive: zipfile.ZipFile, name: str, member: str) -> Opened:
             continue
         problems.append(Problem("LIC-S003", found, f"{member} alone", f"{remedy} Scorers read every member.", name))
     if not files:
-        return Opened(None, name, [*problems, Problem("LIC-S003", "no file in the zip", member, "Predict again.", name)])
+        return Opened(None, name, [*problems, Problem("LIC-S010", "no file in the zip", member, "Predict again.", name)])
     named = [info for info in files if info.filename == member] or [info for info in files if info.filename.rsplit("/", 1)[-1] == member]
     if len(files) > 1 and not named:
         found = f"{len(files)} files, none of them {member}: {', '.join(quote(info.filename) for info in files[:6])}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -25,6 +27,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+Kind = TypeVar("Kind", bound=Settings)
+
+
 class EncoderSettings(Settings):
     """Where the encoder comes from. ``scratch`` starts from nothing, with a vocabulary built from the training texts."""
 
@@ -36,11 +41,14 @@ class EncoderSettings(Settings):
     num_heads: int = Field(4, ge=1, description="scratch only")
     intermediate_size: int = Field(512, ge=8, description="scratch only")
     vocab_size: int = Field(8000, ge=100, description="scratch only: upper limit")
+    convolution_width: int = Field(0, ge=0, description="scratch only: tokens that a convolution after the embeddings sees; odd, 0 for none")
 
     @model_validator(mode="after")
     def _heads_divide(self) -> EncoderSettings:
         if self.source == "scratch" and self.hidden_size % self.num_heads:
             raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+        if self.convolution_width and self.convolution_width % 2 == 0:
+            raise ValueError(f"convolution_width {self.convolution_width} is not odd")
         return self
 
 
@@ -114,16 +122,34 @@ def load_recipe(folder: Path, name_or_file: str, overrides: Sequence[str] = (), 
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise input_error("LIC-R002", file=path, found=str(error), expected="a UTF-8 TOML file", remedy="Correct that place.") from error
+        place = re.search(r"at line (\d+)", str(error))
+        line = int(place[1]) if place else None
+        raise input_error(
+            "LIC-R002", file=path, line=line, found=str(error), expected="a UTF-8 TOML file", remedy="Correct that place."
+        ) from error
+    given: dict[str, str] = {}
     for override in overrides:
-        _apply(table, override)
-    recipe = parse_settings(Recipe, table, file=path)
-    if check is not None:
-        check(recipe)
+        given[_apply(table, override)] = override
+    try:
+        recipe = parse_settings(Recipe, table)
+        if check is not None:
+            check(recipe)
+    except SettingsError as error:
+        placed = [replace(problem, file=_origin(key, given) or str(path)) for problem, key in zip(error.problems, error.keys, strict=True)]
+        raise InputError(*placed) from None
     return recipe
 
 
-def _apply(table: dict[str, Any], override: str) -> None:
+def _origin(key: str, given: dict[str, str]) -> str | None:
+    """The ``--set`` that gave the value of ``key``, the table above it or something inside it; None when the file did."""
+    for name, override in reversed(given.items()):
+        if f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}."):
+            return f"--set {override}"
+    return None
+
+
+def _apply(table: dict[str, Any], override: str) -> str:
+    """Sets one value; returns its dotted key."""
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
@@ -142,17 +168,28 @@ def _apply(table: dict[str, Any], override: str) -> None:
             )
         table = inner
     table[parts[-1]] = value
+    return ".".join(parts)
 
 
-def parse_settings(kind: type[Settings], table: Mapping[str, Any], *, file: Path | str | None = None, under: str = "") -> Any:
+class SettingsError(InputError):
+    """Wrong keys or values; ``keys`` are the dotted ones of the problems."""
+
+    def __init__(self, problems: Sequence[Problem], keys: Sequence[str]):
+        super().__init__(*problems)
+        self.keys = tuple(keys)
+
+
+def parse_settings(kind: type[Kind], table: Mapping[str, Any], *, file: Path | str | None = None, under: str = "") -> Kind:
     """Checks a table against a settings class; every wrong key or value becomes one Problem, misspelt keys with the nearest right name."""
     try:
         return kind.model_validate(dict(table))
     except ValidationError as error:
-        problems = []
+        problems: list[Problem] = []
+        wheres: list[str] = []
         for fault in error.errors():
             keys = [str(part) for part in fault["loc"]]
             where = ".".join([under, *keys] if under else keys) or "the recipe"
+            wheres.append(where)
             if fault["type"] == "extra_forbidden":
                 names = _names_at(kind, fault["loc"][:-1])
                 remedy = _nearest(keys[-1], names) or "Take the key out."
@@ -162,7 +199,7 @@ def parse_settings(kind: type[Settings], table: Mapping[str, Any], *, file: Path
             else:
                 message = fault["msg"].removeprefix("Value error, ")
                 problems.append(Problem("LIC-R006", f"{where} = {fault['input']!r}", message, "Correct the value.", _string(file)))
-        raise InputError(*problems) from None
+        raise SettingsError(problems, wheres) from None
 
 
 def _names_at(kind: type[BaseModel], location: Sequence[Any]) -> list[str]:

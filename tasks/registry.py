@@ -22,4 +22,5 @@ def get_task(name: str) -> Task:
             "LIC-T001", found=f"track {name!r}", expected=f"one of: {', '.join(TRACKS)}", remedy="Name a track that this version has."
         )
     module, _, attribute = TRACKS[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)()
+    task: Task = getattr(importlib.import_module(module), attribute)()
+    return task

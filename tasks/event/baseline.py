@@ -12,7 +12,7 @@ from .records import EventRecord
 def memorised(train: Sequence[EventRecord], rows: Sequence[EventRecord]) -> list[list[Prediction]]:
     """Every argument string of ``train`` that stands in a text of ``rows``, in the (type, role) it mostly has; strings inside longer found
     ones are left out. Probability 1."""
-    pairs: dict[str, Counter] = defaultdict(Counter)
+    pairs: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
     for record in train:
         for event in record.events or ():
             for argument in event.arguments:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.heads.crf_decode import bio_spans, forward_backward, segment_log_probability, viterbi
+from shared.heads.crf_decode import Forward, bio_spans, forward_backward, segment_log_probability, viterbi
 from shared.text.windows import WindowSpan, in_text, merge_windows
 
 from .features import EventFeatures
@@ -31,7 +31,7 @@ class Prediction(NamedTuple):
 
 def decode_batch(
     emissions: np.ndarray,
-    rows: Sequence[int],
+    rows: Sequence[int] | np.ndarray,
     features: EventFeatures,
     transitions: np.ndarray,
     *,
@@ -67,7 +67,9 @@ def decode_batch(
     return found
 
 
-def _span_probability(messages, fired, moves, index: int, path: np.ndarray, first: int, last: int, length: int) -> float:
+def _span_probability(
+    messages: Forward, fired: np.ndarray, moves: np.ndarray, index: int, path: np.ndarray, first: int, last: int, length: int
+) -> float:
     segment = path[first : min(last + 2, length)]  # [n]: with the tag that ends the span, so that a longer span does not count
     return float(np.exp(min(0.0, segment_log_probability(messages, fired, moves, 0, index, first, segment))))
 
@@ -77,8 +79,8 @@ def to_predictions(
 ) -> list[list[Prediction]]:
     """Merges the windows' spans of each record and cuts the arguments out of its text."""
     by_record: list[list[WindowSpan]] = [[] for _ in records]
-    for record, span in found:
-        by_record[record].append(span)
+    for number, span in found:
+        by_record[number].append(span)
     predictions: list[list[Prediction]] = []
     for index, (record, spans) in enumerate(zip(records, by_record, strict=True)):
         starts, ends = features.starts[index], features.ends[index]

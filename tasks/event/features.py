@@ -60,8 +60,8 @@ class EventFeatures:
         return self.ids.lengths + 2
 
     def save(self, folder: Path, meta: dict[str, Any]) -> None:
-        arrays = {"ids": self.ids, "windows": self.windows, "starts": self.starts, "ends": self.ends, "spans": self.spans}
-        save_arrays(folder, arrays, {**meta, "lost_count": self.lost_count})
+        names = ("ids", "windows", "starts", "ends", "spans")
+        save_arrays(folder, {name: getattr(self, name) for name in names}, {**meta, "lost_count": self.lost_count})
 
     @classmethod
     def load(cls, folder: Path) -> EventFeatures:
@@ -74,7 +74,8 @@ def make_features(records: Sequence[EventRecord], schema: EventSchema, tokenizer
 
     Gold arguments cut by a window's border keep their inner part there, so that no window teaches that they are nothing.
     """
-    ids, windows, starts, ends, spans, lost = [], [], [], [], [], []
+    ids, windows, starts, ends, spans = [], [], [], [], []
+    lost: list[Lost] = []
     for index, (record, encoding) in enumerate(zip(records, tokenizer.encode_batch([record.text for record in records]), strict=True)):
         starts.append(encoding.starts)
         ends.append(encoding.ends)

@@ -60,7 +60,7 @@ def score(
             total = totals[pair[0]]
             total.predicted += len(ours)
             total.gold += len(theirs)
-            total.correct += _exact(ours, theirs)
+            total.correct += len(exact_pairs(ours, theirs))
             for_precision, for_recall = _match(ours, theirs, credit, overlap, matching)
             total.for_precision += for_precision
             total.for_recall += for_recall
@@ -125,23 +125,30 @@ def _prf(for_precision: float, for_recall: float, predicted: int, gold: int) -> 
     return {"precision": precision, "recall": recall, "f1": f1}
 
 
+def fold(mention: Mention) -> tuple[str, ...]:
+    """The mentions, as they are compared."""
+    return (mention.lower(),) if isinstance(mention, str) else tuple(one.lower() for one in mention)
+
+
 def _group(triples: Sequence[tuple[str, str, Mention]], duplicates: str) -> dict[tuple[str, str], list[tuple[str, ...]]]:
     """(type, role) to the lower-cased mentions of its arguments, in order."""
     groups: dict[tuple[str, str], list[tuple[str, ...]]] = defaultdict(list)
     for event_type, role, text in triples:
-        mentions = (text.lower(),) if isinstance(text, str) else tuple(mention.lower() for mention in text)
-        groups[event_type, role].append(mentions)
+        groups[event_type, role].append(fold(text))
     if duplicates == "once":
         return {pair: list(dict.fromkeys(group)) for pair, group in groups.items()}
     return groups
 
 
-def _exact(predicted: list[tuple[str, ...]], gold: list[tuple[str, ...]]) -> int:
-    """How many predictions equal a gold argument of their own."""
+def exact_pairs(predicted: Sequence[tuple[str, ...]], gold: Sequence[tuple[str, ...]]) -> list[tuple[int, int]]:
+    """The predictions of one (id, type, role) that equal a gold argument of their own, as numbers of both; as many as can be."""
     if all(len(mentions) == 1 for mentions in gold):
-        return (Counter(predicted) & Counter(gold)).total()
+        waiting: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for number in reversed(range(len(gold))):
+            waiting[gold[number]].append(number)
+        return [(number, waiting[ours].pop()) for number, ours in enumerate(predicted) if waiting.get(ours)]
     table = [[float(not set(ours).isdisjoint(theirs)) for theirs in gold] for ours in predicted]
-    return round(sum(table[row][column] for row, column in _pairs(table))) if predicted else 0
+    return [(row, column) for row, column in _pairs(table) if table[row][column]] if predicted else []
 
 
 def _match(predicted: list[tuple[str, ...]], gold: list[tuple[str, ...]], credit: str, overlap: str, matching: str) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from typing import Any
 from shared.text import occurrences
 from tasks.base import ReadResult
 from tasks.event.schema import EventSchema, class_of_type
-from tasks.json_lines import Fields, quote, read_json_lines, write_json_lines
+from tasks.json_lines import Fields, emptiness, quote, read_json_lines, write_json_lines
 from tasks.statistics import of_texts, rarest, shares
 
 
@@ -64,9 +64,8 @@ def read_records(path: str | Path, schema: EventSchema | None, *, labelled: bool
         fields = Fields(row, "", file=str(path), line=number, problems=result.problems)
         text = fields.take("text", str)
         identity = fields.take("id", str)
-        if text is not None and not text.strip():
-            found = "a “text” of blanks only" if text else "an empty “text”"
-            fields.report("LIC-D012", found, "a text", "Delete the line or restore its text.")
+        if text is not None and (nothing := emptiness(text, "text")):
+            fields.report("LIC-D012", nothing, "a text", "Delete the line or restore its text.")
         if identity == "":
             fields.report("LIC-D012", "an empty “id”", "an id", "Give the record its id back.")
         elif identity is not None:
@@ -76,10 +75,11 @@ def read_records(path: str | Path, schema: EventSchema | None, *, labelled: bool
             else:
                 seen[identity] = number
         event_list = None if labelled is False else fields.take("event_list", list, optional=labelled is None)
-        events = None
+        events: tuple[Event, ...] | None = None
         if event_list is not None:
             usable = text if text and text.strip() else ""
-            events = tuple(_event(event, position, usable, schema, fields) for position, event in enumerate(event_list, 1))
+            read_events = (_event(event, position, usable, schema, fields) for position, event in enumerate(event_list, 1))
+            events = tuple(event for event in read_events if event is not None)
         if len(result.problems) == before:
             result.records.append(EventRecord(identity, text, events, number))
         else:
@@ -220,17 +220,17 @@ def as_triples(record: EventRecord) -> list[tuple[str, str, str | tuple[str, ...
 
 def describe(records: Sequence[EventRecord]) -> dict[str, Any]:
     """Counts that tell what a file demands of a model. Shares are fractions of the labelled records; lengths are in characters."""
-    labelled = [record for record in records if record.events is not None]
+    labelled = [(record, record.events) for record in records if record.events is not None]
     counts = dict.fromkeys(("several_events", "several_events_of_one_type", "repeated_role", "several_roles_on_one_span", "no_event"), 0)
     events = arguments = without_argument = without_offset = repeated = 0
     types: dict[str, int] = {}
-    for record in labelled:
-        names = [event.type for event in record.events]
+    for record, stated in labelled:
+        names = [event.type for event in stated]
         for name in names:
             types[name] = types.get(name, 0) + 1
         roles_of_span: dict[tuple[int | None, str], set] = {}
         triples = as_triples(record)
-        for event in record.events:
+        for event in stated:
             for argument in event.arguments:
                 roles_of_span.setdefault((argument.start, argument.text), set()).add((event.type, argument.role))
                 without_offset += argument.start is None
@@ -241,7 +241,7 @@ def describe(records: Sequence[EventRecord]) -> dict[str, Any]:
         counts["no_event"] += not names
         counts["several_events"] += len(names) > 1
         counts["several_events_of_one_type"] += len(set(names)) < len(names)
-        counts["repeated_role"] += any(len({a.role for a in event.arguments}) < len(event.arguments) for event in record.events)
+        counts["repeated_role"] += any(len({a.role for a in event.arguments}) < len(event.arguments) for event in stated)
         counts["several_roles_on_one_span"] += any(len(pairs) > 1 for pairs in roles_of_span.values())
     return {
         "records": len(records),

@@ -80,7 +80,7 @@ def check_submission(path: str | Path, schema: EventSchema | None = None, agains
     """
     path = Path(path)
     texts = None
-    problems = []
+    problems: list[Problem] = []
     if against is not None:
         test = read_records(against, None, labelled=False)
         problems.extend(problem for problem in test.problems if problem.code not in HARMLESS)
@@ -88,7 +88,7 @@ def check_submission(path: str | Path, schema: EventSchema | None = None, agains
     read, more = _open(path)
     rows, row_problems = _rows(read, _inside(path), schema=schema, texts=texts)
     problems += more + sorted(read.problems + row_problems, key=lambda problem: problem.line or 0)
-    if texts is not None and (rows or not more):
+    if against is not None and texts is not None and (rows or not more):
         remedy = 'Give every text a line, one without events as "event_list": [].'
         ids = [identity for _, identity, _ in rows]
         problems += compare_records(ids, texts, _inside(path), Path(against).name, records="ids", remedy=remedy)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import Problem
+from shared.errors import Problem, input_error
 
-from ..base import Progress, ReadResult
+from ..base import Progress, ReadResult, Task
 from ..recipe import FeatureSettings, Recipe, Settings, parse_settings
 from . import metric, records, submission
 from .records import EventRecord
@@ -16,6 +16,7 @@ from .schema import EventSchema
 
 if TYPE_CHECKING:
     from shared.text import Vocabulary
+    from tasks.profile import Profile
 
     from .decode import Prediction
     from .features import EventFeatures
@@ -37,7 +38,7 @@ class EventTask:
 
     name = "event"
     member = "duee.json"
-    shown_scores = ("precision", "recall", "f1")
+    shown_scores: Sequence[str] = ("precision", "recall", "f1")
     """What people are shown; the last is the one to maximise."""
     recipes = Path(__file__).parent / "recipes"
 
@@ -54,10 +55,19 @@ class EventTask:
     def describe(self, rows: Sequence[EventRecord]) -> dict[str, Any]:
         return records.describe(rows)
 
+    def profile(self, rows: Sequence[EventRecord], schema: EventSchema | None) -> Profile:
+        from .profile import profile
+
+        return profile(rows, schema)
+
     def identity_of(self, record: EventRecord) -> str:
         return record.id
 
     def record_of_text(self, text: str, *, question: str | None = None) -> EventRecord:
+        if question is not None:
+            raise input_error(
+                "LIC-X004", found="--question", expected="none: the event track asks no question", remedy="Leave it out, or name reading."
+            )
         return EventRecord(id="0", text=text, events=None, line=1)
 
     def text_of(self, record: EventRecord) -> str:
@@ -93,6 +103,9 @@ class EventTask:
         from .features import make_features
 
         return make_features(rows, schema, tokenizer, window=settings.window, overlap=settings.overlap)
+
+    def remarks(self, features: EventFeatures) -> list[str]:
+        return []
 
     def load_features(self, folder: Path) -> EventFeatures:
         from .features import EventFeatures
@@ -171,30 +184,25 @@ class EventTask:
         }
         return metric.score(gold, predicted, **options)
 
-    def explain_losses(
-        self, features: EventFeatures, rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]]
+    def mistakes(
+        self, rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]], features: EventFeatures | None = None
     ) -> list[dict[str, Any]]:
-        """Every gold argument that ``predictions`` miss and every prediction that is not gold, with the cause where features know it."""
-        causes = {(lost.id, lost.type, lost.role, lost.text): lost.reason for lost in features.lost}
-        found: list[dict[str, Any]] = []
-        for record, row in zip(rows, predictions, strict=True):
-            gold = set(records.as_triples(record))
-            predicted = {(prediction.type, prediction.role, prediction.text) for prediction in row}
-            for kind, role, text in sorted(gold - predicted):
-                cause = causes.get((record.id, kind, role, text), "collides with a longer argument in the same chain")
-                found.append({"id": record.id, "line": record.line, "fault": "missing", "type": kind, "role": role, "text": text, "cause": cause})
-            for kind, role, text in sorted(predicted - gold):
-                found.append({"id": record.id, "line": record.line, "fault": "extra", "type": kind, "role": role, "text": text, "cause": ""})
-        return found
+        from .mistakes import mistakes
+
+        return mistakes(rows, predictions, None if features is None else features.lost)
 
     def as_rows(self, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
         """One text's predictions as plain values, for ``lic extract``."""
         return [found._asdict() for found in predictions]
 
 
-def _by_type(found: Sequence[Prediction]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+def _by_type(found: Sequence[Prediction]) -> list[tuple[str, list[tuple[str, str]]]]:
     """One event a type, its arguments once each: the metric neither sees events nor counts exact repetitions."""
     types: dict[str, dict[tuple[str, str], None]] = {}
     for prediction in found:
         types.setdefault(prediction.type, {})[prediction.role, prediction.text] = None
-    return ((kind, list(arguments)) for kind, arguments in types.items())
+    return [(kind, list(arguments)) for kind, arguments in types.items()]
+
+
+if TYPE_CHECKING:
+    _fulfils: Task = EventTask()

@@ -69,12 +69,13 @@ def _highest(scores: np.ndarray, count: int) -> list[int]:
         return [int(scores.argmax())]
     kept = min(count, len(scores))
     candidates = np.flatnonzero(scores >= np.partition(scores, -kept)[-kept])  # [kept or more]
-    return candidates[np.argsort(-scores[candidates], kind="stable")][:kept].tolist()
+    best: list[int] = candidates[np.argsort(-scores[candidates], kind="stable")][:kept].tolist()
+    return best
 
 
 def decode_batch(
     logits: Sequence[tuple[np.ndarray, np.ndarray]],
-    rows: Sequence[int],
+    rows: Sequence[int] | np.ndarray,
     features: ReadingFeatures,
     records: Sequence[ReadingRecord],
     settings: DecodeSettings,

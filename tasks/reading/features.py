@@ -63,7 +63,8 @@ class ReadingFeatures:
         """Tokens of all windows of each question, [CLS], question, two [SEP] each included, [n]."""
         counts = np.diff(self.first)  # [n]
         passages = np.add.reduceat(self.ids.lengths, self.first[:-1]) if len(self) else np.zeros(0, dtype=np.int64)  # [n]
-        return passages + counts * (self.questions.lengths + 3)
+        lengths: np.ndarray = passages + counts * (self.questions.lengths + 3)  # [n]
+        return lengths
 
     def windows_of(self, index: int) -> list[tuple[int, int, int]]:
         """(window, begin, end) of every window of a question; it holds tokens ``begin`` to ``end - 1`` of the passage."""
@@ -92,7 +93,8 @@ def make_features(records: Sequence[ReadingRecord], tokenizer: Tokenizer, *, win
     encoded = dict(zip(passages, tokenizer.encode_batch(passages), strict=True))
     asked = tokenizer.encode_batch([record.question for record in records])
     longest = min(QUESTION_TOKENS, window // 2)
-    ids, windows, first, questions, starts, ends, answers, lost = [], [], [0], [], [], [], [], []
+    ids, windows, first, questions, starts, ends, answers = [], [], [0], [], [], [], []
+    lost: list[Lost] = []
     for index, (record, question) in enumerate(zip(records, asked, strict=True)):
         encoding = encoded[record.text]
         words = question.ids[:longest]

@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .questions import kind_of
+
 DELETED = ":_`，。：？！()“”；’《》·、,「」（）－～『』|"
 """Characters without weight. The script also lists ``……``, two characters, which never equals one; it keeps ``‘``, ``.``, ``!`` and ``?``."""
 
@@ -21,32 +23,41 @@ _TOKEN = re.compile(f"[{_ALONE}]|[^{_ALONE}]+")
 _LENGTHS = ((4, "1-4"), (8, "5-8"), (16, "9-16"), (None, "17+"))
 
 
-def score(gold: Mapping[str, Sequence[str]], predicted: Mapping[str, str]) -> dict[str, Any]:
+def score(
+    gold: Mapping[str, Sequence[str]], predicted: Mapping[str, str], *, questions: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """``em`` and ``f1`` as unrounded fractions, with counts and the same per length (characters) of the shortest reference that is not empty.
 
-    ``gold``: id to references. ``missing_ids`` of gold are not predicted and count 0; ``unknown_ids`` of the prediction are not in gold
-    and are left out, as the contest does with its confusion data; ``empty_answers`` are predicted without a character.
+    ``gold``: id to references; ``questions``: id to question, for the same per kind of question, the most frequent first. ``missing_ids`` of
+    gold are not predicted and count 0; ``unknown_ids`` of the prediction are not in gold and are left out, as the contest does with its
+    confusion data; ``empty_answers`` are predicted without a character.
     """
-    parts = {name: [0, 0, 0.0] for _, name in _LENGTHS}
+    parts: dict[str, list[float]] = {name: [0, 0, 0.0] for _, name in _LENGTHS}
+    kinds: dict[str, list[float]] = {}
     for identity, references in gold.items():
         em, f1 = score_answer(predicted[identity], references) if identity in predicted else (False, 0.0)
         shortest = min((len(reference) for reference in references if reference), default=0)
-        part = parts[next(name for most, name in _LENGTHS if most is None or shortest <= most)]
-        part[0] += 1
-        part[1] += em
-        part[2] += f1
-    questions, matches, total = (sum(part[index] for part in parts.values()) for index in range(3))
+        counting = [parts[next(name for most, name in _LENGTHS if most is None or shortest <= most)]]
+        if questions is not None:
+            counting.append(kinds.setdefault(kind_of(questions[identity]), [0, 0, 0.0]))
+        for part in counting:
+            part[0] += 1
+            part[1] += em
+            part[2] += f1
+    asked, matches, total = (sum(part[index] for part in parts.values()) for index in range(3))
+    ranked = sorted(kinds.items(), key=lambda part: (-part[1][0], part[0]))
     return {
-        **_shares(questions, matches, total),
-        "questions": questions,
+        **_shares(asked, matches, total),
+        "questions": asked,
         "missing_ids": sum(identity not in predicted for identity in gold),
         "unknown_ids": sum(identity not in gold for identity in predicted),
         "empty_answers": sum(not predicted.get(identity, "?") for identity in gold),
         "per_answer_length": {name: {**_shares(*part), "questions": part[0]} for name, part in parts.items()},
+        **({} if questions is None else {"per_question_kind": {name: {**_shares(*part), "questions": part[0]} for name, part in ranked}}),
     }
 
 
-def _shares(questions: int, matches: int, total: float) -> dict[str, float]:
+def _shares(questions: float, matches: float, total: float) -> dict[str, float]:
     return {"em": matches / questions, "f1": total / questions} if questions else {"em": 0.0, "f1": 0.0}
 
 

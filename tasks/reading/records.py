@@ -17,7 +17,7 @@ from shared.errors import Problem
 from shared.files import write_text
 from shared.text import occurrences
 from tasks.base import ReadResult
-from tasks.json_lines import Fields, file_problem, kind, quote
+from tasks.json_lines import Fields, emptiness, file_problem, kind, quote
 from tasks.reading.json_value import JsonObject, parse_json_object
 from tasks.statistics import percentiles, shares, with_whitespace
 
@@ -78,7 +78,9 @@ class _Reader:
 
     def read(self) -> None:
         top = self._fields(self.parsed.value, "", 1)
-        for number, element in enumerate(top.take("data", list) or [] if top else []):
+        if top is None:
+            return
+        for number, element in enumerate(top.take("data", list) or []):
             outer = self._fields(element, f"data[{number}]", top.line)
             if outer is None:
                 self.result.skipped += 1
@@ -105,7 +107,7 @@ class _Reader:
         fields = self._fields(value, where, line)
         context = _text(fields, "context", "Delete the paragraph or restore its text.") if fields else None
         questions = fields.take("qas", list) if fields else None
-        if questions is None:
+        if fields is None or questions is None:
             self.result.skipped += 1
             return
         for number, question in enumerate(questions):
@@ -134,7 +136,7 @@ class _Reader:
         answers = None
         if self.labelled is not False:
             answers = self._answers(fields, context)
-        if len(self.result.problems) > before or context is None:
+        if len(self.result.problems) > before or context is None or question is None:
             return None
         return ReadingRecord(identity, question, context, answers, title, fields.line)
 
@@ -162,11 +164,10 @@ class _Reader:
 
 
 def _text(fields: Fields, key: str, remedy: str) -> str | None:
-    text = fields.take(key, str)
-    if text is None or text.strip():
+    text: str | None = fields.take(key, str)
+    if text is None or not (nothing := emptiness(text, key)):
         return text
-    found = f"a “{key}” of blanks only" if text else f"an empty “{key}”"
-    fields.report("LIC-D012", found, f"the {key}", remedy)
+    fields.report("LIC-D012", nothing, f"the {key}", remedy)
     return None
 
 
@@ -216,13 +217,13 @@ def describe(records: Sequence[ReadingRecord]) -> dict[str, Any]:
     Shares are fractions of all questions, those on answers of the labelled ones. 253 and 509 characters are what windows of 256 and 512
     hold beside [CLS] and two [SEP], were every character one token.
     """
-    labelled = [record for record in records if record.answers is not None]
+    labelled = [(record, record.answers) for record in records if record.answers is not None]
     counts = dict.fromkeys(("without_offset", "occurring_more_than_once", "not_in_context", "with_blank_edges", "empty"), 0)
     several = ambiguous = 0
-    for record in labelled:
-        several += len(record.answers) > 1
+    for record, answers in labelled:
+        several += len(answers) > 1
         repeated = 0
-        for answer in record.answers:
+        for answer in answers:
             counts["without_offset"] += answer.start is None
             counts["with_blank_edges"] += answer.text != answer.text.strip()
             if not answer.text.strip():
@@ -235,7 +236,7 @@ def describe(records: Sequence[ReadingRecord]) -> dict[str, Any]:
         ambiguous += repeated > 0
     contexts = {record.text for record in records}
     lengths = [len(record.question) + len(record.text) for record in records]
-    answer_lengths = [len(answer.text) for record in labelled for answer in record.answers]
+    answer_lengths = [len(answer.text) for _, answers in labelled for answer in answers]
 
     return {
         "questions": len(records),

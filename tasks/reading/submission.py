@@ -68,7 +68,7 @@ def check_submission(path: str | Path, schema: None = None, against: str | Path 
     schema.
     """
     contexts = None
-    problems = []
+    problems: list[Problem] = []
     if against is not None:
         test = read_records(against, labelled=False)
         problems.extend(problem for problem in test.problems if problem.code not in HARMLESS)
@@ -76,7 +76,7 @@ def check_submission(path: str | Path, schema: None = None, against: str | Path 
     parsed, where, more = _open(path)
     rows, row_problems = _rows(parsed, where, contexts)
     problems += more + row_problems
-    if contexts is not None and parsed.value is not None:
+    if against is not None and contexts is not None and parsed.value is not None:
         remedy = "Answer every question: a missing one counts 0."
         problems += compare_records([identity for identity, _ in rows], contexts, where, Path(against).name, records="ids", remedy=remedy)
     return problems
@@ -95,7 +95,8 @@ def score_files(gold: str | Path, prediction: str | Path, *, alias: str | Path |
     if problems:
         raise InputError(*problems)
     references = {record.id: [answer.text for answer in record.answers] for record in read.records}
-    return metric.score(references, dict(read_submission(prediction)), **options)
+    questions = {record.id: record.question for record in read.records}
+    return metric.score(references, dict(read_submission(prediction)), questions=questions, **options)
 
 
 def _open(path: str | Path) -> tuple[JsonObject, str, list[Problem]]:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import Problem, input_error
 
-from ..base import Progress, ReadResult
+from ..base import Progress, ReadResult, Task
+from ..json_lines import visible
 from ..recipe import FeatureSettings, Recipe, parse_settings
 from . import metric, records, submission
 from .records import ReadingRecord
 
 if TYPE_CHECKING:
     from shared.text import Vocabulary
+    from tasks.profile import Profile
 
     from .decode import Prediction
     from .features import ReadingFeatures
@@ -26,7 +28,7 @@ class ReadingTask:
 
     name = "reading"
     member = submission.MEMBER
-    shown_scores = ("em", "f1")
+    shown_scores: Sequence[str] = ("em", "f1")
     recipes = Path(__file__).parent / "recipes"
 
     # -- files ---------------------------------------------------------------------------------------------------
@@ -42,11 +44,16 @@ class ReadingTask:
     def describe(self, rows: Sequence[ReadingRecord]) -> dict[str, Any]:
         return records.describe(rows)
 
+    def profile(self, rows: Sequence[ReadingRecord], schema: None) -> Profile:
+        from .profile import profile
+
+        return profile(rows, schema)
+
     def identity_of(self, record: ReadingRecord) -> str:
         return record.id
 
     def record_of_text(self, text: str, *, question: str | None = None) -> ReadingRecord:
-        if question is None or not question.strip():
+        if question is None or not visible(question):
             raise input_error("LIC-X002", found="no question", expected="--question", remedy="Say what is to be found in the text.")
         return ReadingRecord(id="0", question=question, text=text, line=1)
 
@@ -87,6 +94,14 @@ class ReadingTask:
         from .features import make_features
 
         return make_features(rows, tokenizer, window=settings.window, overlap=settings.overlap)
+
+    def remarks(self, features: ReadingFeatures) -> list[str]:
+        from .features import QUESTION_TOKENS
+
+        if not features.cut_questions:
+            return []
+        which = "a question is" if features.cut_questions == 1 else f"{features.cut_questions} questions are"
+        return [f"{which} longer than {QUESTION_TOKENS} tokens or half of features.window: cut there"]
 
     def load_features(self, folder: Path) -> ReadingFeatures:
         from .features import ReadingFeatures
@@ -142,22 +157,19 @@ class ReadingTask:
     def score(self, rows: Sequence[ReadingRecord], predictions: Sequence[Sequence[Prediction]], **options: Any) -> dict[str, Any]:
         gold = {record.id: [answer.text for answer in record.answers or ()] for record in rows}
         predicted = {record.id: found[0].text for record, found in zip(rows, predictions, strict=True)}
-        return metric.score(gold, predicted, **options)
+        return metric.score(gold, predicted, questions={record.id: record.question for record in rows}, **options)
 
-    def explain_losses(
-        self, features: ReadingFeatures, rows: Sequence[ReadingRecord], predictions: Sequence[Sequence[Prediction]]
+    def mistakes(
+        self, rows: Sequence[ReadingRecord], predictions: Sequence[Sequence[Prediction]], features: ReadingFeatures | None = None
     ) -> list[dict[str, Any]]:
-        """Every question whose answer is not one of its references by the official comparison, with the cause where features know it."""
-        causes = {lost.id: lost.reason for lost in features.lost}
-        found: list[dict[str, Any]] = []
-        for record, row in zip(rows, predictions, strict=True):
-            references = [answer.text for answer in record.answers or ()]
-            exact, f1 = metric.score_answer(row[0].text, references)
-            if not exact:
-                cause = causes.get(record.id, "longer than decode.max_answer_tokens, or another span is likelier")
-                found.append({"id": record.id, "answer": row[0].text, "references": " | ".join(references), "f1": round(f1, 4), "cause": cause})
-        return found
+        from .mistakes import mistakes
+
+        return mistakes(rows, predictions, None if features is None else features.lost)
 
     def as_rows(self, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
         """Answers as plain values, for ``lic extract``."""
         return [found._asdict() for found in predictions]
+
+
+if TYPE_CHECKING:
+    _fulfils: Task = ReadingTask()

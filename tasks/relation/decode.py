@@ -6,9 +6,9 @@ Notation: b windows, l tokens, n subjects, p (predicate, slot) pairs, m pairs of
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations, product
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -54,6 +54,17 @@ class Prediction(NamedTuple):
         """The triple as strings."""
         return self.predicate, self.subject.text, tuple((slot, mention.text) for slot, mention in self.object)
 
+    def as_row(self) -> dict[str, Any]:
+        """Plain values, spans half-open."""
+        return {
+            "subject": self.subject.text,
+            "predicate": self.predicate,
+            "object": {slot: mention.text for slot, mention in self.object},
+            "subject_span": [self.subject.start, self.subject.end],
+            "object_spans": {slot: [mention.start, mention.end] for slot, mention in self.object},
+            "probability": self.probability,
+        }
+
 
 class Span(NamedTuple):
     """Inclusive tokens of a window, with a probability."""
@@ -90,7 +101,7 @@ class Head(Protocol):
 
 def decode_batch(
     head: Head,
-    rows: Sequence[int],
+    rows: Sequence[int] | np.ndarray,
     features: RelationFeatures,
     schema: RelationSchema,
     link_types: dict[tuple[int, int], int],
@@ -129,7 +140,9 @@ def _decode_subjects(
             yield row, Found(subject, chosen, sure)
 
 
-def _spans(tags: np.ndarray, threshold: float, longest: int, pairing) -> list[Span]:
+def _spans(
+    tags: np.ndarray, threshold: float, longest: int, pairing: Callable[[Sequence[int], Sequence[int]], list[tuple[int, int]]]
+) -> list[Span]:
     """Spans of a tagging [l, 2]."""
     starts, ends = (np.flatnonzero(tags[:, end] > threshold).tolist() for end in (0, 1))
     return [
@@ -174,7 +187,7 @@ def _assemble(
     Of one kind of slot at most :data:`MOST_LINKED`, the surest, are tried with one value: texts have one to three.
     """
 
-    def link(left, right) -> float:
+    def link(left: tuple[int, Span], right: tuple[int, Span]) -> float:
         return linked.get((number, *sorted((left, right))), 0.0)
 
     values = [slot for slot in slots if schema.pairs[slot[0]][1] == VALUE]
@@ -208,7 +221,9 @@ def to_predictions(
         record, begin, _ = features.windows[window].tolist()
         starts, ends, text = features.starts[record], features.ends[record], records[record].text
 
-        def mention(span: Span, begin=begin, starts=starts, ends=ends, text=text) -> Mention:
+        def mention(
+            span: Span, begin: int = begin, starts: np.ndarray = starts, ends: np.ndarray = ends, text: str = text
+        ) -> Mention:
             start, end = int(starts[begin + span.first]), int(ends[begin + span.last])
             return Mention(text[start:end], start, end)
 
@@ -232,7 +247,7 @@ def _largest(row: dict[tuple, Prediction]) -> list[Prediction]:
 class GoldHead:
     """Gold as a head: what a model without fault would answer on the windows ``rows`` of labelled features."""
 
-    def __init__(self, features: RelationFeatures, rows: Sequence[int], num_pairs: int, link_types: dict[tuple[int, int], int]):
+    def __init__(self, features: RelationFeatures, rows: Sequence[int] | np.ndarray, num_pairs: int, link_types: dict[tuple[int, int], int]):
         self.features, self.rows, self.num_pairs = features, rows, num_pairs
         self.pairs_of = {number: pair for pair, number in link_types.items()}
         self.longest = int(features.ids.lengths[np.asarray(rows)].max())

@@ -21,6 +21,7 @@ VERSION = 2
 """Raised whenever the arrays below change; part of the cache key."""
 
 Span = tuple[int, int]
+Rows = list[tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ def make_features(
     records: Sequence[RelationRecord], schema: RelationSchema, tokenizer: Tokenizer, *, window: int, overlap: int
 ) -> RelationFeatures:
     """Tokenises, cuts windows and places gold triples. A text of no token has no window; its prediction is empty."""
-    ids, windows, starts, ends, subjects, objects, links, lost = [], [], [], [], [], [], [], []
+    ids, windows, starts, ends = [], [], [], []
+    stores: tuple[list[Rows], list[Rows], list[Rows]] = ([], [], [])
+    lost: list[Lost] = []
     for index, (record, encoding) in enumerate(zip(records, tokenizer.encode_batch([record.text for record in records]), strict=True)):
         starts.append(encoding.starts)
         ends.append(encoding.ends)
@@ -89,8 +92,9 @@ def make_features(
         for begin, end in borders:
             ids.append(encoding.ids[begin:end])
             windows.append((index, begin, length))
-            for store, rows in zip((subjects, objects, links), gold.inside(begin, end), strict=True):
+            for store, rows in zip(stores, gold.inside(begin, end), strict=True):
                 store.append(rows)
+    subjects, objects, links = stores
     return RelationFeatures(
         ids=Ragged.from_rows(ids, dtype=np.int32),
         windows=np.asarray(windows, dtype=np.int32).reshape(-1, 3),  # [w, 3]
@@ -128,7 +132,7 @@ class _Gold:
     def _within(self, string: str, begin: int, end: int) -> list[Span]:
         return [(first - begin, last - begin) for first, last in self.mentions[string] if begin <= first and last < end]
 
-    def inside(self, begin: int, end: int) -> tuple[list, list, list]:
+    def inside(self, begin: int, end: int) -> tuple[Rows, Rows, Rows]:
         """Rows of ``subjects``, ``objects`` and ``links`` of one window."""
         numbers: dict[str, int] = {}
         owners: dict[Span, int] = {}

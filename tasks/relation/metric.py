@@ -33,7 +33,7 @@ Normalised = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
 def score(gold: Triples, predicted: Triples, *, alias: Aliases | None = None) -> dict[str, Any]:
-    """``precision``, ``recall``, ``f1`` as unrounded fractions, with counts, and the same per predicate under ``per_type``.
+    """``precision``, ``recall``, ``f1`` as unrounded fractions, with counts, and the same under ``per_predicate``.
 
     ``correct`` counts predicted triples that are right, ``found`` gold triples that were found; they differ only through ``alias``.
     Predictions for texts that ``gold`` does not have are left out, as the scorer does, and counted in ``unknown_ids``.
@@ -55,7 +55,7 @@ def score(gold: Triples, predicted: Triples, *, alias: Aliases | None = None) ->
         everything.add(total)
     return {
         **everything.figures(),
-        "per_type": {name: totals[name].figures() for name in sorted(totals)},
+        "per_predicate": {name: totals[name].figures() for name in sorted(totals)},
         "ids": len(gold),
         "missing_ids": sum(text not in predicted for text in gold),
         "unknown_ids": sum(text not in gold for text in predicted),

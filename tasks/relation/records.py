@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.base import ReadResult
-from tasks.json_lines import Fields, quote, read_json_lines, write_json_lines
+from tasks.json_lines import Fields, emptiness, quote, read_json_lines, write_json_lines
 from tasks.relation.schema import VALUE, RelationSchema
 from tasks.statistics import of_texts, rarest, shares
 
@@ -57,13 +57,13 @@ def read_records(path: str | Path, schema: RelationSchema | None, *, labelled: b
         before = len(result.problems)
         fields = Fields(row, "", file=str(path), line=number, problems=result.problems)
         text = fields.take("text", str)
-        if text is not None and not text.strip():
-            found = "a “text” of blanks only" if text else "an empty “text”"
-            fields.report("LIC-D012", found, "a text", "Delete the line or restore its text.")
+        if text is not None and (nothing := emptiness(text, "text")):
+            fields.report("LIC-D012", nothing, "a text", "Delete the line or restore its text.")
         spo_list = None if labelled is False else fields.take("spo_list", list, optional=labelled is None)
-        spos = None
+        spos: tuple[Spo, ...] | None = None
         if spo_list is not None:
-            spos = tuple(read_spo(entry, position, schema, fields) for position, entry in enumerate(spo_list, 1))
+            read_spos = (read_spo(entry, position, schema, fields) for position, entry in enumerate(spo_list, 1))
+            spos = tuple(spo for spo in read_spos if spo is not None)
         if len(result.problems) == before:
             result.records.append(RelationRecord(text, spos, number))
         else:
@@ -169,11 +169,12 @@ def as_row(record: RelationRecord, schema: RelationSchema | None = None) -> dict
 
 def spo_row(spo: Spo, schema: RelationSchema | None = None) -> dict[str, Any]:
     """One triple as an entry of ``spo_list``."""
-    known = schema is not None and spo.predicate in schema.slots
-    subject_type = schema.subject_types[spo.predicate] if known and spo.subject_type is None else spo.subject_type
-    types = dict(spo.object_types)
-    if known and not types:
-        types = {slot: schema.object_types[spo.predicate][slot] for slot, _ in spo.object if slot in schema.slots[spo.predicate]}
+    subject_type, types = spo.subject_type, dict(spo.object_types)
+    if schema is not None and spo.predicate in schema.slots:
+        if subject_type is None:
+            subject_type = schema.subject_types[spo.predicate]
+        if not types:
+            types = {slot: schema.object_types[spo.predicate][slot] for slot, _ in spo.object if slot in schema.slots[spo.predicate]}
     return {
         "predicate": spo.predicate,
         "subject": spo.subject,
@@ -193,7 +194,7 @@ def describe(records: Sequence[RelationRecord]) -> dict[str, Any]:
 
     A mention is a subject or the text of a slot that is not empty, counted as often as triples name it.
     """
-    labelled = [record for record in records if record.spos is not None]
+    labelled = [(record, record.spos) for record in records if record.spos is not None]
     counts = dict.fromkeys(
         (
             "no_spo",
@@ -207,20 +208,20 @@ def describe(records: Sequence[RelationRecord]) -> dict[str, Any]:
     )
     spos = repeated = multi_slot = mentions = not_verbatim = blank_edges = empty = 0
     predicates: dict[str, int] = {}
-    for record in labelled:
-        distinct = {(spo.predicate, spo.subject, spo.object) for spo in record.spos}
-        given = [text for spo in record.spos for text in (spo.subject, *(text for _, text in spo.object))]
-        for spo in record.spos:
+    for record, stated in labelled:
+        distinct = {(spo.predicate, spo.subject, spo.object) for spo in stated}
+        given = [text for spo in stated for text in (spo.subject, *(text for _, text in spo.object))]
+        for spo in stated:
             predicates[spo.predicate] = predicates.get(spo.predicate, 0) + 1
             multi_slot += len(spo.object) > 1
-        spos += len(record.spos)
-        repeated += len(record.spos) - len(distinct)
+        spos += len(stated)
+        repeated += len(stated) - len(distinct)
         mentions += sum(text != "" for text in given)
         empty += sum(text == "" for text in given)
         not_verbatim += sum(text not in record.text for text in given)
         blank_edges += sum(text != text.strip() for text in given)
         ends = {(predicate, subject, dict(slots).get(VALUE, "")) for predicate, subject, slots in distinct}
-        counts["no_spo"] += not record.spos
+        counts["no_spo"] += not stated
         counts["several_spos"] += len(distinct) > 1
         counts["several_objects_of_one_subject_predicate"] += len({end[:2] for end in ends}) < len(ends)
         counts["several_predicates_of_one_subject_object"] += len({end[1:] for end in ends}) < len(ends)

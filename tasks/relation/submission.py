@@ -89,7 +89,7 @@ def check_submission(path: str | Path, schema: RelationSchema | None = None, aga
     ``against``: the test file whose texts must all be there, character for character.
     """
     texts = None
-    problems = []
+    problems: list[Problem] = []
     if against is not None:
         test = read_records(against, None, labelled=False)
         problems.extend(problem for problem in test.problems if problem.code not in HARMLESS)
@@ -98,7 +98,7 @@ def check_submission(path: str | Path, schema: RelationSchema | None = None, aga
     rows, row_problems = _rows(read, where, schema=schema)
     row_problems += _repeated(rows, texts, where)
     problems += more + sorted(read.problems + row_problems, key=lambda problem: problem.line or 0)
-    if texts is not None and (rows or not more):
+    if against is not None and texts is not None and (rows or not more):
         remedy = 'Give every text a line, one without triples as "spo_list": [].'
         given = [text for _, text, _ in rows]
         problems += compare_records(given, texts, where, Path(against).name, records="texts", remedy=remedy)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import Problem
+from shared.errors import Problem, input_error
 
-from ..base import Progress, ReadResult
+from ..base import Progress, ReadResult, Task
 from ..recipe import FeatureSettings, Recipe, parse_settings
 from . import metric, records, submission
 from .records import RelationRecord, Spo
@@ -16,6 +16,7 @@ from .schema import RelationSchema
 
 if TYPE_CHECKING:
     from shared.text import Vocabulary
+    from tasks.profile import Profile
 
     from .decode import Prediction
     from .features import RelationFeatures
@@ -30,7 +31,7 @@ class RelationTask:
 
     name = "relation"
     member = submission.MEMBER
-    shown_scores = ("precision", "recall", "f1")
+    shown_scores: Sequence[str] = ("precision", "recall", "f1")
     recipes = Path(__file__).parent / "recipes"
 
     # -- files ---------------------------------------------------------------------------------------------------
@@ -46,10 +47,19 @@ class RelationTask:
     def describe(self, rows: Sequence[RelationRecord]) -> dict[str, Any]:
         return records.describe(rows)
 
+    def profile(self, rows: Sequence[RelationRecord], schema: RelationSchema | None) -> Profile:
+        from .profile import profile
+
+        return profile(rows, schema)
+
     def identity_of(self, record: RelationRecord) -> str:
         return record.text
 
     def record_of_text(self, text: str, *, question: str | None = None) -> RelationRecord:
+        if question is not None:
+            raise input_error(
+                "LIC-X004", found="--question", expected="none: the relation track asks no question", remedy="Leave it out, or name reading."
+            )
         return RelationRecord(text=text, line=1)
 
     def text_of(self, record: RelationRecord) -> str:
@@ -92,6 +102,9 @@ class RelationTask:
         from .features import make_features
 
         return make_features(rows, schema, tokenizer, window=settings.window, overlap=settings.overlap)
+
+    def remarks(self, features: RelationFeatures) -> list[str]:
+        return []
 
     def load_features(self, folder: Path) -> RelationFeatures:
         from .features import RelationFeatures
@@ -157,51 +170,21 @@ class RelationTask:
         }
         return metric.score(gold, predicted, **options)
 
-    def explain_losses(
-        self, features: RelationFeatures, rows: Sequence[RelationRecord], predictions: Sequence[Sequence[Prediction]]
+    def mistakes(
+        self, rows: Sequence[RelationRecord], predictions: Sequence[Sequence[Prediction]], features: RelationFeatures | None = None
     ) -> list[dict[str, Any]]:
-        """Every gold triple that ``predictions`` miss and every prediction that is not gold, with the cause where features know it."""
-        causes = {(lost.line, _key(lost.spo)): lost.reason for lost in features.lost}
-        found: list[dict[str, Any]] = []
-        for record, row in zip(rows, predictions, strict=True):
-            gold = {_normal(_key(spo)): _key(spo) for spo in record.spos or ()}
-            predicted = {_normal(made.key()): made.key() for made in row}
-            for normal in sorted(gold.keys() - predicted.keys()):
-                cause = causes.get((record.line, gold[normal]), "its spans or links cannot be told from those of other triples")
-                found.append(_difference(record, "missing", gold[normal], cause))
-            for normal in sorted(predicted.keys() - gold.keys()):
-                found.append(_difference(record, "extra", predicted[normal], ""))
-        return found
+        from .mistakes import mistakes
+
+        return mistakes(rows, predictions, None if features is None else features.lost)
 
     def as_rows(self, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
         """One text's predictions as plain values, for ``lic extract``."""
-        return [
-            {
-                "subject": made.subject.text,
-                "predicate": made.predicate,
-                "object": {slot: mention.text for slot, mention in made.object},
-                "subject_span": [made.subject.start, made.subject.end],
-                "object_spans": {slot: [mention.start, mention.end] for slot, mention in made.object},
-                "probability": made.probability,
-            }
-            for made in predictions
-        ]
+        return [made.as_row() for made in predictions]
 
 
 def _spo(made: Prediction) -> Spo:
     return Spo(made.predicate, made.subject.text, tuple((slot, mention.text) for slot, mention in made.object))
 
 
-def _key(spo: Spo) -> tuple[str, str, tuple[tuple[str, str], ...]]:
-    return spo.predicate, spo.subject, spo.object
-
-
-def _normal(key: tuple) -> tuple:
-    predicate, subject, slots = key
-    return metric.normalise((predicate, subject, dict(slots)))
-
-
-def _difference(record: RelationRecord, fault: str, key: tuple, cause: str) -> dict[str, Any]:
-    predicate, subject, slots = key
-    named = ", ".join(f"{slot}={text}" for slot, text in slots)
-    return {"line": record.line, "fault": fault, "predicate": predicate, "subject": subject, "object": named, "cause": cause}
+if TYPE_CHECKING:
+    _fulfils: Task = RelationTask()

@@ -68,6 +68,9 @@ def test_what_is_not_found_is_told(tmp_path):
     assert "training.json" in str(caught.value) and "duee_train.json" in str(caught.value)
     assert codes(find_split, "event", tmp_path / "none", "train") == ["LIC-F004"]
     assert codes(find_split, "event", tmp_path, "final") == ["LIC-F003"]
+    (tmp_path / "final.json").write_text("", encoding="utf-8")
+    assert find_split("event", tmp_path, "final") == tmp_path / "final.json"
+    assert codes(find_split, "event", tmp_path / "none", "../final") == ["LIC-F003"]
     assert codes(find_split, "events", tmp_path, "train") == ["LIC-F001"]
 
 

@@ -44,7 +44,13 @@ def test_a_file_of_ones_own(tmp_path):
     assert recipe.encoder.source == "scratch" and recipe.training.epochs == 1.0
     assert (recipe.features.window, recipe.features.overlap) == (254, 64)
     (problem,) = problems(path, "training.epoch=3")
-    assert problem.file == str(path)
+    assert problem.file == "--set training.epoch=3"
+    path.write_text(MINIMAL.replace("[training]", "[training]\nepoch = 3"), encoding="utf-8")
+    found = {problem.found: problem.file for problem in problems(path, "training.warmpu=0")}
+    assert found == {"unknown key training.epoch": str(path), "unknown key training.warmpu": "--set training.warmpu=0"}
+    path.write_text(MINIMAL.replace("[model]", "[model]\ntaging = 'flat'"), encoding="utf-8")
+    found = {problem.found: problem.file for problem in problems(path, "model.taggin=flat")}
+    assert found == {"unknown key model.taging": str(path), "unknown key model.taggin": "--set model.taggin=flat"}
 
 
 # -- --set -------------------------------------------------------------------------------------------------------
@@ -194,5 +200,5 @@ def test_settings_are_closed_and_frozen():
         two: int = 2
 
     assert parse_settings(Two, {"one": 1}) == Two(one=1)
-    with pytest.raises(InputError, match="unknown key outer.tow"):
+    with pytest.raises(InputError, match=r"unknown key outer\.tow"):
         parse_settings(Two, {"one": 1, "tow": 3}, under="outer")

@@ -91,12 +91,14 @@ class EventCrf(nn.Layer):
     def outputs(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """Emission scores for decoding, [b, l, r, k] float32."""
         with paddle.no_grad():
-            return self(batch)[:, :, : self.predicted_chains].numpy()  # [b, l, r, k]
+            emissions: np.ndarray = self(batch)[:, :, : self.predicted_chains].numpy()  # [b, l, r, k]
+        return emissions
 
     def transitions(self) -> np.ndarray:
         """Transition scores with forbidden moves pushed down, [r, k, k] float32."""
         with paddle.no_grad():
-            return self.crf.masked_transitions()[: self.predicted_chains].numpy()  # [r, k, k]
+            transitions: np.ndarray = self.crf.masked_transitions()[: self.predicted_chains].numpy()  # [r, k, k]
+        return transitions
 
     def training_lengths(self, features: EventFeatures) -> np.ndarray:
         """Tokens of each window, [w]."""

@@ -131,7 +131,8 @@ class RelationCasrel(nn.Layer):
         if not labelled:
             return batch
         generator = np.random.default_rng([self.seed, *np.asarray(rows).tolist()])
-        tags, where, spans, objects, links = [], [], [], [], []
+        tags, spans, objects, links = [], [], [], []
+        where: list[int] = []
         for position, row in enumerate(rows):
             gold, found, linked = features.subjects[row], features.objects[row], features.links[row]
             labels = np.concatenate([np.zeros((len(gold), 1), gold.dtype), gold[:, 1:]], axis=1)  # [s, 3]
@@ -179,7 +180,7 @@ class CasrelHead:
             hidden, self._features = model._encode(batch)  # [b, l, h], [b, l, h]
             mask = paddle.to_tensor(batch["mask"]).unsqueeze(-1)  # [b, l, 1]
             found = model.subject.probabilities(model.subject(hidden))[:, :, 0]  # [b, l, 2]
-            self._subjects = (found * mask).numpy()  # [b, l, 2]
+            self._subjects: np.ndarray = (found * mask).numpy()  # [b, l, 2]
         self._mask = batch["mask"]
         self._seen: paddle.Tensor | None = None
 
@@ -193,13 +194,15 @@ class CasrelHead:
         with paddle.no_grad():
             self._seen = model._condition(self._features, paddle.to_tensor(rows), paddle.to_tensor(spans))  # [n, l, h]
             found = model.object.probabilities(model.object(self._seen)).numpy()  # [n, l, p, 2]
-        return found * self._mask[rows][:, :, None, None]  # [n, l, p, 2]
+        real: np.ndarray = found * self._mask[rows][:, :, None, None]  # [n, l, p, 2]
+        return real
 
     def links(self, links: np.ndarray) -> np.ndarray:
         """Probability that two spans are slots of one object, [m]. ``links`` [m, 6]: subject (as last asked for), type, first, last,
         first, last."""
         with paddle.no_grad():
-            return F.sigmoid(self.model._link(self._seen, links)).numpy()  # [m]
+            linked: np.ndarray = F.sigmoid(self.model._link(self._seen, links)).numpy()  # [m]
+        return linked
 
 
 def wrong_subjects(

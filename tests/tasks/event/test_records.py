@@ -12,7 +12,6 @@ from shared.errors import InputError
 from tasks.event.records import Argument, Event, EventRecord, as_triples, describe, read_records, write_records
 from tasks.event.schema import EventSchema
 
-SAMPLES = Path(__file__).parents[3] / "data" / "samples" / "event"
 SCHEMA = EventSchema(("人生-结婚", "财经/交易-出售/收购"), {"人生-结婚": ("时间", "结婚双方"), "财经/交易-出售/收购": ("收购方", "交易物")})
 TEXT = "昨天，温小满和温青禾结婚，温小满很开心"
 
@@ -119,7 +118,7 @@ def test_line_separators_inside_strings_split_no_line(tmp_path):
 
 
 def test_half_a_surrogate_pair_is_a_fault(tmp_path):
-    assert faults(write(tmp_path / "f.json", '{"text": "\\ud83d!", "id": "a"}'))[0] == [("LIC-D011", 1)]
+    assert faults(write(tmp_path / "f.json", '{"text": "\\ud83d!", "id": "a"}'))[0] == [("LIC-D019", 1)]
 
 
 def test_missing_folder_and_empty(tmp_path):
@@ -207,34 +206,6 @@ def test_schema_faults_by_line(tmp_path):
 
 
 # -- files that are there ------------------------------------------------------------------------------------------------
-
-
-def test_bundled_samples_are_sound_and_have_the_traps():
-    schema = EventSchema.read(SAMPLES / "schema.json")
-    texts = set()
-    for split, size in (("train", 400), ("dev", 80), ("test1", 60)):
-        result = read_records(SAMPLES / f"{split}.json", schema, labelled=None if split == "test1" else True)
-        assert result.problems == [] and len(result.records) == size
-        assert not texts & {record.text for record in result.records}
-        texts |= {record.text for record in result.records}
-        if split == "train":
-            counts = describe(result.records)
-            for trap in ("several_events", "several_events_of_one_type", "repeated_role", "several_roles_on_one_span"):
-                assert counts[f"share_{trap}"] > 0.02
-            assert counts["text_length_max"] > 200 and counts["types"] == len(schema.types)
-    together = "".join(texts)
-    assert all(mark in together for mark in ("\u3000", "Ｌ", "NovaKite", " ", "🎉"))
-
-
-def test_bundled_samples_are_what_the_generator_writes(tmp_path):
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("make_event", SAMPLES.parent / "make_event.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.make(tmp_path)
-    for name in ("schema.json", "train.json", "dev.json", "test1.json"):
-        assert (tmp_path / name).read_bytes() == (SAMPLES / name).read_bytes()
 
 
 @pytest.mark.skipif("LIC_REAL_DATA" not in os.environ, reason="LIC_REAL_DATA does not name the folder of official data")

@@ -113,7 +113,7 @@ def test_members(tmp_path):
     assert codes(pack(tmp_path / "f.zip", "")) == ["LIC-D003"]
     with zipfile.ZipFile(tmp_path / "f.zip", "w"):
         pass
-    assert codes(tmp_path / "f.zip") == ["LIC-S003"]
+    assert codes(tmp_path / "f.zip") == ["LIC-S010"]
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_a_token_that_two_windows_see_has_the_probability_of_both():
 
 def test_logits_of_any_size_stay_finite():
     found = best_spans([(np.array([-5e4, 9e4]), np.array([9e4, -5e4]))], [0], longest=2, count=4)
-    assert [span[:2] for span in found][0] in [(0, 0), (1, 1)] and all(np.isfinite(span[2]) for span in found)
+    assert found[0][:2] in [(0, 0), (1, 1)] and all(np.isfinite(span[2]) for span in found)
 
 
 def test_no_token_no_span():
@@ -199,7 +199,7 @@ def test_gold_of_the_samples_comes_back():
         scores = TASK.score(rows, predictions)
         assert scores["em"] >= 1 - features.lost_count / len(rows) and scores["f1"] >= 0.98
         exact = {row.id for row in rows} - {lost.id for lost in features.lost}
-        assert not exact & {row["id"] for row in TASK.explain_losses(features, rows, predictions)}
+        assert not exact & {row["id"] for row in TASK.mistakes(rows, predictions, features)}
 
 
 @pytest.mark.skipif(not REAL, reason="LIC_REAL_DATA does not name the folder with the official data")

@@ -108,7 +108,7 @@ def test_members(tmp_path):
     assert codes(pack(tmp_path / "f.zip", "")) == ["LIC-D003"]
     with zipfile.ZipFile(tmp_path / "f.zip", "w"):
         pass
-    assert codes(tmp_path / "f.zip") == ["LIC-S003"]
+    assert codes(tmp_path / "f.zip") == ["LIC-S010"]
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_members(tmp_path):
         ('{"a": "温青禾", "b": "海螺湾", "a": "NovaKite"}', ["LIC-D016"]),
         (answers(a=None), ["LIC-D011", "LIC-S005"]),
         (answers(a=["温青禾"], b={"text": "海螺湾"}), ["LIC-D011", "LIC-D011", "LIC-S005"]),
-        ('{"a": "\\ud83d", "b": "海螺湾"}', ["LIC-D011", "LIC-S005"]),
-        ('{"a": "温青禾", "b": "海螺湾", "\\ud83d": "海螺湾"}', ["LIC-D011"]),
+        ('{"a": "\\ud83d", "b": "海螺湾"}', ["LIC-D019", "LIC-S005"]),
+        ('{"a": "温青禾", "b": "海螺湾", "\\ud83d": "海螺湾"}', ["LIC-D019"]),
         (answers(a=""), ["LIC-D012"]),
         (answers(a="\u3000 "), ["LIC-D012"]),
         ('{"a": "温青禾"}', ["LIC-S005"]),

@@ -95,11 +95,12 @@ def test_the_first_answer_counts_against_the_best_reference():
 def test_differences_have_a_cause():
     tokenizer = Tokenizer(Vocabulary.build([TASK.text_of(row) for row in ROWS], max_size=300))
     features = TASK.make_features(ROWS, None, tokenizer, recipe().features)
-    told = TASK.explain_losses(features, ROWS, GIVEN)
+    told = TASK.mistakes(ROWS, GIVEN, features)
     assert [row["id"] for row in told] == ["b", "c"]
-    assert told[0]["references"] == "唱歌的人 | 岑若川" and told[0]["answer"] == "岑若" and told[0]["f1"] == 0.8
+    assert [reference["text"] for reference in told[0]["gold"]["references"]] == ["唱歌的人", "岑若川"]
+    assert (told[0]["predicted"]["text"], told[0]["f1"], told[0]["fault"]) == ("岑若", 0.8, "wrong boundary")
     assert told[0]["cause"].startswith("longer than decode.max_answer_tokens")
-    assert (told[1]["cause"], told[1]["f1"]) == ("blanks at its ends", round(6 / 7, 4))
+    assert (told[1]["cause"], told[1]["f1"]) == ("blanks at its ends", 6 / 7)
 
 
 def test_the_ceiling_is_gold_where_features_hold_it():
@@ -108,7 +109,7 @@ def test_the_ceiling_is_gold_where_features_hold_it():
     features = TASK.make_features(ROWS, None, tokenizer, settings.features)
     found = TASK.ceiling(features, ROWS, None, recipe=settings)
     assert [answers[0].text for answers in found] == ["海螺湾", "岑若川", "九条船", "夜航"]
-    assert [row["id"] for row in TASK.explain_losses(features, ROWS, found)] == ["c"]
+    assert [row["id"] for row in TASK.mistakes(ROWS, found, features)] == ["c"]
 
 
 # -- input -------------------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def test_every_subject_with_every_object_costs_precision():
 
 def test_the_predicate_has_its_own_figures():
     report = score({"甲": [triple(), triple(predicate="作者")]}, {"甲": [triple(), triple(predicate="国籍")]})
-    assert {name: (part["gold"], part["predicted"], part["f1"]) for name, part in report["per_type"].items()} == {
+    assert {name: (part["gold"], part["predicted"], part["f1"]) for name, part in report["per_predicate"].items()} == {
         "作者": (1, 0, 0.0),
         "国籍": (0, 1, 0.0),
         "配音": (1, 1, 1.0),
@@ -171,7 +171,7 @@ def test_properties(gold, predicted, random):
     report = score(gold, predicted)
     assert all(0 <= value <= 1 for value in prf(report)) and report["correct"] == report["found"]
     for key in ("gold", "predicted", "correct", "found"):
-        assert sum(part[key] for part in report["per_type"].values()) == report[key]
+        assert sum(part[key] for part in report["per_predicate"].values()) == report[key]
     perfect = score(gold, gold)
     assert prf(perfect) == ((1, 1, 1) if perfect["gold"] else (0, 0, 0))
     swapped = score({text: predicted.get(text, []) for text in gold}, gold)
@@ -209,4 +209,4 @@ def test_golden_scores(name, with_alias):
     alias = folder / "relation_alias.tsv" if with_alias else None
     report = score_files(folder / "relation_gold.json", folder / f"{name}.json", alias=alias)
     assert {key: round(report[key], 4) for key in expected} == expected
-    assert sum(part["found"] for part in report["per_type"].values()) == report["found"]
+    assert sum(part["found"] for part in report["per_predicate"].values()) == report["found"]

@@ -130,7 +130,7 @@ def test_bom_crlf_and_blank_lines_cost_no_record(tmp_path):
 
 def test_half_a_surrogate_pair_is_a_fault(tmp_path):
     path = write(tmp_path / "f.json", '{"text": "\\ud83d!"}', json.dumps(line(object={"@value": "\ud83d"})))
-    assert faults(path)[0] == [("LIC-D011", 1), ("LIC-D011", 2)]
+    assert faults(path)[0] == [("LIC-D019", 1), ("LIC-D019", 2)]
 
 
 def test_missing_folder_and_empty(tmp_path):

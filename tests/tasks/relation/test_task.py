@@ -68,7 +68,7 @@ def test_score_is_the_official_one():
     scores = TASK.score(ROWS, FOUND)
     assert (scores["predicted"], scores["gold"], scores["correct"]) == (3, 3, 2)
     assert scores["precision"] == scores["recall"] == pytest.approx(2 / 3)
-    assert scores["per_type"]["作者"]["f1"] == 1 and scores["per_type"]["饰演"]["f1"] == pytest.approx(0.5)
+    assert scores["per_predicate"]["作者"]["f1"] == 1 and scores["per_predicate"]["饰演"]["f1"] == pytest.approx(0.5)
     assert scores["missing_ids"] == scores["unknown_ids"] == 0
     assert all(name in scores for name in TASK.shown_scores)
 
@@ -86,35 +86,33 @@ def test_aliases_are_an_option():
 
 def test_differences_are_those_of_the_metric():
     features, _ = ceiling(ROWS)
-    faults = TASK.explain_losses(features, ROWS, FOUND)
-    assert [(fault["line"], fault["fault"], fault["predicate"], fault["subject"], fault["object"]) for fault in faults] == [
-        (2, "missing", "饰演", "高远山", "@value=沈舟, inWork=南港"),
-        (2, "extra", "饰演", "高远山", "@value=沈舟"),
-    ]
-    assert faults[0]["cause"] and not faults[1]["cause"]
+    (fault,) = TASK.mistakes(ROWS, FOUND, features)
+    assert (fault["line"], fault["fault"], fault["label"], fault["gold"]["subject"]) == (2, "wrong slots", "饰演", "高远山")
+    assert fault["gold"]["object"] == {"@value": "沈舟", "inWork": "南港"} and fault["predicted"]["object"] == {"@value": "沈舟"}
+    assert fault["cause"] and "cause" not in TASK.mistakes(ROWS, FOUND)[0]
 
 
 def test_what_features_lose_is_explained():
     rows = [RelationRecord(BOOK, (author("夜航", "NovaKite"), author("夜航", "简宁"), author("夜航", "")), 7), *ROWS[1:]]
     features, predictions = ceiling(rows)
-    faults = TASK.explain_losses(features, rows, predictions)
-    assert [(fault["line"], fault["fault"], fault["object"], fault["cause"]) for fault in faults] == [
-        (7, "missing", "@value=", "an empty slot"),
-        (7, "missing", "@value=简宁", "'简宁' stands nowhere in the text"),
+    faults = TASK.mistakes(rows, predictions, features)
+    assert [(fault["line"], fault["fault"], fault["gold"]["object"]["@value"], fault["cause"]) for fault in faults] == [
+        (7, "missing", "简宁", "'简宁' stands nowhere in the text"),
+        (7, "missing", "", "an empty slot"),
     ]
     assert len(faults) == features.lost_count
 
 
 def test_perfect_predictions_leave_nothing_to_explain():
     features, predictions = ceiling(ROWS)
-    assert TASK.explain_losses(features, ROWS, predictions) == []
+    assert TASK.mistakes(ROWS, predictions, features) == []
     assert TASK.score(ROWS, predictions)["f1"] == 1
 
 
 def test_unlabelled_records_have_no_gold():
     rows = [RelationRecord(BOOK), RelationRecord(PLAIN)]
     features, predictions = ceiling(rows)
-    assert predictions == [[], []] and TASK.explain_losses(features, rows, predictions) == []
+    assert predictions == [[], []] and TASK.mistakes(rows, predictions, features) == []
 
 
 # -- output ------------------------------------------------------------------------------------------------------
