@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from . import bench, data_check, data_import, data_roundtrip, doctor, evaluate, extract, predict, preprocess, score, submit_check, train
+from . import (
+    bench,
+    data_check,
+    data_import,
+    data_roundtrip,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    extract,
+    predict,
+    preprocess,
+    score,
+    submit_check,
+    train,
+)
 
 app = typer.Typer(
     help="LIC2020 information extraction on PaddlePaddle: official files in, leaderboard zip out.",
@@ -29,10 +45,12 @@ app.add_typer(submit, name="submit")
 app.command("score")(score.command)
 app.command("extract")(extract.command)
 app.command("doctor")(doctor.command)
+app.command("demo")(demo.command)
+app.command("explain")(explain.command)
 app.add_typer(bench.app, name="bench")
 
-NEEDS_PADDLE = frozenset({"roundtrip", "preprocess", "train", "evaluate", "predict", "extract"})
-UsageFault = typer.BadParameter.__mro__[2]
+NEEDS_PADDLE = frozenset({"roundtrip", "preprocess", "train", "evaluate", "predict", "extract", "demo"})
+UsageFault: Any = typer.BadParameter.__mro__[2]
 """typer's base of all complaints about the command line; its module has moved between versions, its place in the family has not."""
 
 
@@ -41,7 +59,7 @@ def _version(asked: bool) -> None:
         from shared import __version__
 
         typer.echo(f"lic {__version__}")
-        raise typer.Exit()
+        raise typer.Exit
 
 
 @app.callback()
@@ -53,49 +71,67 @@ def _root(
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs one command. Exit codes: 0 done, 1 failed while working, 2 the user's input or flags are wrong, 130 interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what the terminal's encoding lacks, as standard error shows it
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: list[str]) -> int:
     """:func:`main` without leaving the process: the exit code."""
-    from shared.errors import InputError, WorkError
+    from shared.errors import InputError, Problem, WorkError, input_error, system_problem
+
+    from .console import say, say_problems
 
     try:
         if NEEDS_PADDLE & set(arguments[:2]) and "--help" not in arguments:
             from shared import environment
 
+            from .interrupt import after_this_step
+
             try:
                 environment.prepare()
             except ValueError as error:  # a thread count in the user's environment
-                print(f"lic: {error}", file=sys.stderr)
-                return InputError.exit_code
-            environment.import_paddle()
+                remedy = "Unset the variable, or give e.g. LIC_THREADS=2."
+                raise input_error("LIC-G003", found=str(error), expected="a thread count", remedy=remedy) from error
+            with after_this_step() as check_interrupt:  # an interrupted import of native code fails in ways of its own
+                environment.import_paddle()
+                check_interrupt()
         code = app(arguments, standalone_mode=False, prog_name="lic")
+        if code == INTERRUPTED:  # what newer typers make of Ctrl-C; older ones raise Abort
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except UsageFault as fault:
-        fault.show()
+        if "NoArgs" in type(fault).__name__:  # no word was given: it shows the help
+            fault.show()
+            return 2
+        context = getattr(fault, "ctx", None)
+        if context is not None:
+            say(context.get_usage())
+        path = context.command_path if context is not None else "lic"
+        said = fault.format_message().rstrip(".")
+        say_problems([Problem("LIC-C001", said[:1].lower() + said[1:], "a valid command line", f"See {path} --help.")])
         return 2
-    except InputError as error:
-        for problem in error.problems[:SHOWN]:
-            print(problem, file=sys.stderr)
-        if len(error.problems) > SHOWN:
-            print(f"… and {len(error.problems) - SHOWN} more problems", file=sys.stderr)
-        return error.exit_code
-    except WorkError as error:
-        print(f"lic: {error}", file=sys.stderr)
+    except (InputError, WorkError) as error:
+        say_problems(error.problems, limit=SHOWN)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("lic: interrupted", file=sys.stderr)
-        return 130
+        say("lic: interrupted")
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except MemoryError as error:
+        said = " ".join(str(error).split())[-200:] or "no memory left"
+        remedy = "Lower training.batch_tokens or training.evaluation_tokens, or free memory."
+        say_problems([Problem("LIC-O005", said, "memory for the work", remedy)])
+        return WorkError.exit_code
     except OSError as error:
-        print(f"lic: {error.strerror or error}{': ' + str(error.filename) if error.filename else ''}", file=sys.stderr)
-        return 1
+        say_problems([system_problem(error)])
+        return WorkError.exit_code
 
 
 SHOWN = 20
+INTERRUPTED = 130
 
 
 if __name__ == "__main__":

@@ -5,14 +5,44 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from unicodedata import category
+
+if TYPE_CHECKING:
+    from shared.errors import Problem
 
 
 def say(message: str) -> None:
     """One line to the person, on standard error."""
     print(message, file=sys.stderr, flush=True)
+
+
+CHINESE = "  中文："
+"""Begins the line in Chinese below a message."""
+
+
+def say_problems(problems: Sequence[Problem], *, limit: int | None = None, rest: str = "") -> None:
+    """Each problem in one line; below the last of neighbours of one code what it means in Chinese.
+
+    ``limit``: say no more than that and count the others; ``rest`` tells where those are to be found.
+    """
+    from .catalogue import chinese
+
+    shown = problems[:limit]
+    for index, problem in enumerate(shown):
+        say(_one_line(str(problem)))
+        if (index + 1 == len(shown) or shown[index + 1].code != problem.code) and (meaning := chinese(problem.code)):
+            say(CHINESE + meaning)
+    if len(problems) > len(shown):
+        say(f"… and {len(problems) - len(shown)} more problems{'; ' + rest if rest else ''}.")
+
+
+def _one_line(text: str) -> str:
+    """Without line ends, and with control characters (which could steer a terminal) as escapes."""
+    return "".join(f"\\x{ord(character):02x}" if category(character) == "Cc" else character for character in " ".join(text.splitlines()))
 
 
 def emit_json(value: Any) -> None:
@@ -28,8 +58,8 @@ class Advance(Protocol):
 def progress(title: str, *, every: float = 15.0) -> Iterator[Advance]:
     """Yields ``advance(done, total, note)``. A bar on a terminal; elsewhere a plain line every ``every`` seconds and one at the end."""
     if sys.stderr.isatty():
-        with _bar(title) as advance:
-            yield advance
+        with _bar(title) as drawn:
+            yield drawn
         return
     began = last = time.monotonic()
 
@@ -69,8 +99,8 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    """A table on standard output; numbers to the right."""
+def table(title: str, columns: list[str], rows: list[list[Any]], *, picture: Path | None = None) -> None:
+    """A table on standard output; numbers to the right. ``picture``: an SVG file to draw it to as well."""
     from rich.console import Console
     from rich.table import Table
 
@@ -80,4 +110,8 @@ def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
         drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
-    Console().print(drawn)
+    Console(markup=False, emoji=False).print(drawn)  # a text may hold brackets and colons of its own
+    if picture is not None:
+        from .picture import draw_table
+
+        draw_table(drawn, picture)

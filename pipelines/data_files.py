@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import InputError, input_error
 from tasks.base import Task
 
-from .console import say
+from .console import say, say_problems
 
 if TYPE_CHECKING:
     from tasks.recipe import Recipe
@@ -86,10 +86,7 @@ def read_split(task: Task, path: Path, schema: Any, *, labelled: bool | None, sk
     if result.problems and not skip_bad:
         raise InputError(*result.problems)
     if result.problems:
-        for problem in result.problems[:SHOWN]:
-            say(str(problem))
-        if len(result.problems) > SHOWN:
-            say(f"… and {len(result.problems) - SHOWN} more problems; lic data check {task.name} {path} lists all.")
+        say_problems(result.problems, limit=SHOWN, rest=f"lic data check {task.name} {path} lists all")
         say(f"{path}: went on without {result.skipped} bad records; {len(result.records)} are left.")
     if not result.records:
         raise input_error("LIC-D031", file=path, found="no sound record", expected="at least one", remedy=f"See lic data check {task.name}.")

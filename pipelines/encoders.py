@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.errors import input_error
+from shared.errors import InputError, input_error
 from tasks.recipe import EncoderSettings
 
 if TYPE_CHECKING:
     from shared.backbone import Backbone
     from shared.text import Tokenizer, Vocabulary
+
+
+INITIALIZER_RANGE, BASE_HIDDEN_SIZE = 0.02, 768
+"""BERT's deviation of new weights at its size: a narrower layer needs wider weights for sums of the same size."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +68,32 @@ def open_encoder(settings: EncoderSettings, *, texts: Sequence[str], data: Path 
             dropout=settings.dropout,
             attention_dropout=settings.attention_dropout,
             pad_id=vocabulary.pad_id,
+            initializer_range=INITIALIZER_RANGE * (BASE_HIDDEN_SIZE / settings.hidden_size) ** 0.5,
+            convolution_width=settings.convolution_width,
         )
         return Encoder(Backbone(config), vocabulary, True, "scratch")
     from shared.pretrained import load_backbone
 
     folder = _folder(settings.source, data)
-    loaded = load_backbone(
-        str(folder) if folder is not None else settings.source,
-        num_layers=settings.num_layers,
-        dropout=settings.dropout,
-        attention_dropout=settings.attention_dropout,
-    )
-    return Encoder(loaded.backbone, Vocabulary.from_tokens(loaded.vocabulary_tokens), loaded.lower_case, loaded.source)
+    source = str(folder) if folder is not None else settings.source
+    try:
+        loaded = load_backbone(
+            source, num_layers=settings.num_layers, dropout=settings.dropout, attention_dropout=settings.attention_dropout
+        )
+    except InputError:
+        raise
+    except ValueError as error:
+        remedy = "Correct the recipe's [encoder]."
+        raise input_error("LIC-E003", file=source, found=str(error), expected="what this encoder can do", remedy=remedy) from error
+    try:
+        vocabulary = Vocabulary.from_tokens(loaded.vocabulary_tokens)
+    except ValueError as error:
+        if folder is not None:
+            Vocabulary.from_file(folder / "vocab.txt")  # says every fault with its line
+        raise input_error(
+            "LIC-W008", file=source, found=str(error), expected="a vocabulary, one token a line", remedy="Give another encoder."
+        ) from error
+    return Encoder(loaded.backbone, vocabulary, loaded.lower_case, loaded.source)
 
 
 def open_vocabulary(source: str | None, *, texts: Sequence[str], data: Path | None) -> Tokenizer:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +17,8 @@ import typer
 from .console import Advance, emit_json, progress, say
 
 if TYPE_CHECKING:
+    from shared.errors import Problem
+
     from .run_folder import LoadedRun
 
 SUBMISSIONS = Path("submissions")
@@ -18,6 +27,8 @@ SUBMISSIONS = Path("submissions")
 def predict_records(loaded: LoadedRun, records: list[Any], advance: Advance | None = None) -> list[Any]:
     """Predictions for every record, in order."""
     features = loaded.task.make_features(records, loaded.schema, loaded.tokenizer, loaded.recipe.features)
+    for remark in loaded.task.remarks(features):
+        say(f"note: {remark}.")
     return loaded.task.predict(loaded.model, features, records, loaded.schema, loaded.vocabulary, loaded.recipe, progress=advance)
 
 
@@ -32,19 +43,19 @@ def predict(
     device: str = "auto",
     skip_bad: bool = False,
 ) -> dict[str, Any]:
-    """Predicts a split (``test``: test2 if there, else test1) or the file ``input``; writes the zip and the bare file, then checks the zip.
+    """Predicts a split (``test``: test2 if there, else test1) or the file ``input``; writes the zip and the bare file beside it.
 
-    Raises WorkError when the zip would not be accepted: that is a fault of this program.
+    Both come into place only when the zip has passed its check. Other predictions that stand at the default place are kept under the next
+    free name; ``out`` is replaced. Raises WorkError when the zip would not be accepted: that is a fault of this program.
     """
-    from shared.errors import WorkError, input_error
     from tasks.official import find_split
 
     from .data_files import data_folder, read_split
     from .device import choose_device
     from .run_folder import find_run, load_run
 
-    if out is not None and out.suffix.lower() != ".zip":
-        raise input_error("LIC-U008", file=out, found="an output that is no zip", expected="a path ending in .zip", remedy="Correct --out.")
+    if out is not None:
+        _check_out(out)
     folder = find_run(track, run)
     choose_device(device)
     loaded = load_run(folder, track)
@@ -53,11 +64,10 @@ def predict(
     with progress(f"predict {track}") as advance:
         predictions = predict_records(loaded, records, advance)
     target = out or SUBMISSIONS / Path(loaded.task.member).with_suffix(".zip")
-    loaded.task.write_submission(target, records, predictions, loaded.schema)
-    problems = loaded.task.check_submission(target, schema=loaded.schema, against=None if skip_bad else path)
-    if problems:
-        shown = "\n".join(str(problem) for problem in problems[:10])
-        raise WorkError(f"{target} would not be accepted ({len(problems)} problems); please report this:\n{shown}")
+    with _aside(target) as made:
+        loaded.task.write_submission(made, records, predictions, loaded.schema)
+        _require_sound(target, loaded.task.check_submission(made, schema=loaded.schema, against=None if skip_bad else path))
+        _put(made, target, keep=out is None)
     return {
         "track": track,
         "run": str(folder),
@@ -68,6 +78,76 @@ def predict(
         "zip": str(target),
         "file": str(target.with_suffix(".json")),
     }
+
+
+def _check_out(out: Path) -> None:
+    """Raises InputError for an output that cannot be a zip, or beside which the bare file would replace one that is not its own."""
+    from shared.errors import input_error
+
+    if out.suffix.lower() != ".zip" or out.is_dir():
+        found = "a folder" if out.is_dir() else "an output that is no zip"
+        raise input_error("LIC-U008", file=out, found=found, expected="a path ending in .zip", remedy="Correct --out.")
+    bare = out.with_suffix(".json")
+    if bare.exists() and not _is_member(bare, out):
+        raise input_error(
+            "LIC-U012",
+            file=bare,
+            found="a file that is not in the zip of that name, where the bare predictions would go",
+            expected=f"none, or the predictions that {out.name} holds",
+            remedy="Name another zip with --out, or move this file away.",
+        )
+
+
+def _is_member(bare: Path, path: Path) -> bool:
+    """Whether the file ``bare`` is what the zip ``path`` holds."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            return len(names) == 1 and bare.is_file() and archive.read(names[0]) == bare.read_bytes()
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError):
+        return False
+
+
+@contextmanager
+def _aside(target: Path) -> Iterator[Path]:
+    """A path of the same name in a folder of its own beside ``target``, which is removed in the end."""
+    from shared.files import whole_or_absent
+
+    with whole_or_absent(target):
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name[:200]}.", suffix=".part", dir=target.parent))
+        try:
+            yield folder / target.name
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_sound(target: Path, problems: Sequence[Problem]) -> None:
+    """Raises WorkError unless the zip would be accepted."""
+    from shared.errors import Problem, WorkError
+
+    if problems:
+        found = f"a zip with {len(problems)} problems, which is not kept"
+        fault = Problem("LIC-P001", found, "one that would be accepted", "This is a fault of lic: please report it.", str(target))
+        raise WorkError(fault, *problems[:10])
+
+
+def _put(made: Path, target: Path, *, keep: bool) -> None:
+    """Moves the zip ``made`` and its bare file to ``target``; with ``keep``, another pair that stands there gets the next free name."""
+    pairs = [(made.with_suffix(suffix), target.with_suffix(suffix)) for suffix in (".json", target.suffix)]
+    if keep and all(_same(new, old) for new, old in pairs):
+        return
+    if keep and any(old.exists() for _, old in pairs):
+        number = 1
+        while any(old.with_stem(f"{old.stem}-{number}").exists() for _, old in pairs):
+            number += 1
+        kept = [old.rename(old.with_stem(f"{old.stem}-{number}")) for _, old in pairs if old.exists()]
+        say(f"{target}: the earlier predictions differ and are kept as {' and '.join(path.name for path in kept)}.")
+    for new, old in pairs:
+        os.replace(new, old)
+
+
+def _same(new: Path, old: Path) -> bool:
+    return old.is_file() and new.read_bytes() == old.read_bytes()
 
 
 def command(

@@ -56,13 +56,21 @@ def features_of(
         )
     folder = CACHE / task.name / cache_key(task, path, schema, encoder, settings, len(records))
     if (folder / "manifest.json").is_file():
-        return task.load_features(folder), folder
+        features = task.load_features(folder)
+        _say_remarks(task, path.name, features)
+        return features, folder
     features = task.make_features(records, schema, encoder.tokenizer, settings)
     features.save(folder, {"file": path.name, "records": len(records)})
     say(f"{path.name}: {len(records)} records in {len(features.ids)} windows, {int(features.ids.lengths.sum())} tokens; features in {folder}")
     if features.lost_count:
         say(f"{path.name}: {features.lost_count} gold annotations cannot be given back exactly; lic data roundtrip --explain lists them.")
+    _say_remarks(task, path.name, features)
     return task.load_features(folder), folder
+
+
+def _say_remarks(task: Task, name: str, features: Any) -> None:
+    for remark in task.remarks(features):
+        say(f"{name}: {remark}.")
 
 
 def preprocess(

@@ -2,13 +2,15 @@
 
 ``config.toml`` (track, data, the whole recipe) · ``encoder.json`` · ``vocab.txt`` · ``schema.json`` · ``environment.json`` ·
 ``weights.safetensors`` (best on dev) · ``best.json`` (its step and scores) · ``last.safetensors`` · ``metrics.jsonl`` (no wall-clock) ·
-``timing.jsonl``.
+``timing.jsonl`` · after ``lic evaluate`` ``mistakes-SPLIT.jsonl``.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,7 @@ RUNS = Path("runs")
 WEIGHTS = "weights.safetensors"
 LAST = "last.safetensors"
 CONFIG = "config.toml"
+FIGURES = "metrics.jsonl"
 
 
 @dataclass
@@ -49,18 +52,45 @@ class LoadedRun:
 
 
 def new_run_folder(track: str, name: str, folder: Path | None) -> Path:
-    """Where a run may be written (not made yet): ``folder`` if given and it holds no run, else the next free ``runs/<track>/<name>[-N]``."""
+    """Where a run may be written (not made yet): ``folder`` if it is new or empty, without it the next free ``runs/<track>/<name>[-N]``."""
     if folder is None:
         folder, number = RUNS / track / name, 2
         while folder.exists():
             folder, number = RUNS / track / f"{name}-{number}", number + 1
-    elif (folder / CONFIG).exists():
-        raise input_error(
-            "LIC-U001", file=folder, found="a folder that holds a run", expected="a new or empty folder", remedy="Name another with --run."
-        )
     elif folder.exists() and not folder.is_dir():
         raise input_error("LIC-U002", file=folder, found="a file", expected="a folder for the run", remedy="Name another with --run.")
+    elif folder.exists() and (there := sorted(entry.name for entry in folder.iterdir())):
+        found = "a folder that holds a run" if CONFIG in there else f"a folder that holds {', '.join(there[:5])}{' …' if len(there) > 5 else ''}"
+        raise input_error("LIC-U001", file=folder, found=found, expected="a new or empty folder", remedy="Name another with --run.")
     return folder
+
+
+@contextmanager
+def claim_run_folder(track: str, name: str, folder: Path | None) -> Iterator[Path]:
+    """Makes the folder of :func:`new_run_folder` for a body that trains into it.
+
+    When the body fails before the first step stands in ``metrics.jsonl``, everything that was made is removed again.
+    """
+    while True:
+        chosen = new_run_folder(track, name, folder)
+        missing = [place for place in (chosen, *chosen.parents) if not place.exists()]  # the innermost first
+        try:
+            chosen.mkdir(parents=True, exist_ok=folder is not None)
+            break
+        except FileExistsError:  # another training took the name just now
+            if not chosen.is_dir():
+                raise
+    try:
+        yield chosen
+    except BaseException:
+        figures = chosen / FIGURES
+        if not figures.is_file() or figures.stat().st_size == 0:
+            with suppress(OSError):
+                for entry in chosen.iterdir():
+                    entry.unlink()
+                for place in missing:
+                    place.rmdir()
+        raise
 
 
 def write_run(
@@ -74,8 +104,9 @@ def write_run(
     encoder.vocabulary.save(folder / "vocab.txt")
     save_encoder_config(folder, encoder.backbone.config, encoder.lower_case)
     write_json(folder / "environment.json", environment)
+    origin = {"track": task.name, "encoder": encoder.source, "vocabulary": encoder.vocabulary.sha256}
     config = {
-        "run": {"track": task.name, "encoder": encoder.source, "data": {"folder": str(data.resolve()), **checksums}},
+        "run": {**origin, "data": {"folder": str(data.resolve()), **checksums}},
         "recipe": recipe.as_dict(),
     }
     write_text(folder / CONFIG, tomli_w.dumps(config))
@@ -105,12 +136,13 @@ def find_run(track: str, folder: Path | None) -> Path:
 
 def track_of(folder: Path) -> str:
     """The track that a run folder says it belongs to."""
-    return _config(folder)["run"]["track"]
+    track: str = _config(folder)["run"]["track"]
+    return track
 
 
 def _config(folder: Path) -> dict[str, Any]:
     try:
-        config = tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config: dict[str, Any] = tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))
         (config["run"]["track"], config["run"]["data"]["folder"], config["recipe"])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         fault = f"no key {error}" if isinstance(error, KeyError) else str(error)
@@ -142,6 +174,14 @@ def load_run(folder: Path, track: str | None = None) -> LoadedRun:
     recipe = parse_settings(Recipe, config["recipe"], file=folder / CONFIG)
     schema = task.read_schema(folder / "schema.json") if has_schema(own) else None
     vocabulary = Vocabulary.from_file(folder / "vocab.txt")
+    if config["run"].get("vocabulary", vocabulary.sha256) != vocabulary.sha256:
+        raise input_error(
+            "LIC-U011",
+            file=folder / "vocab.txt",
+            found=f"another vocabulary ({len(vocabulary)} tokens) than the run was trained with",
+            expected=f"the vocab.txt of sha256 {str(config['run']['vocabulary'])[:12]}…",
+            remedy="Copy the vocab.txt of this very run back: with another one every token id means another token.",
+        )
     try:
         encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
         lower_case = encoder.pop("lower_case")
@@ -154,6 +194,14 @@ def load_run(folder: Path, track: str | None = None) -> LoadedRun:
             expected="the encoder.json that lic train wrote",
             remedy="Keep config.toml, encoder.json, schema.json and weights.safetensors of one run together.",
         ) from error
+    if len(vocabulary) > sizes.vocab_size:
+        raise input_error(
+            "LIC-W006",
+            file=folder / "vocab.txt",
+            found=f"{len(vocabulary)} tokens in the vocabulary",
+            expected=f"at most {sizes.vocab_size}, the rows of the token embedding",
+            remedy="Put the vocabulary that belongs to these weights beside them.",
+        )
     paddle.seed(0)
     model = task.build_model(Backbone(sizes), schema, recipe)
     load_weights(model, folder / WEIGHTS)

@@ -46,7 +46,7 @@ def command(
     """Would the leaderboard take it? Every reason why not, with its remedy."""
     from tasks.official import has_schema
 
-    from .console import emit_json, say
+    from .console import emit_json, say, say_problems
 
     report = check_zip(track, path, against=against, schema=schema)
     if as_json:
@@ -54,10 +54,7 @@ def command(
     else:
         from shared.errors import Problem
 
-        for problem in report["problems"][:SHOWN]:
-            say(str(Problem(**problem)))
-        if len(report["problems"]) > SHOWN:
-            say(f"… and {len(report['problems']) - SHOWN} more problems; --json lists all.")
+        say_problems([Problem(**problem) for problem in report["problems"]], limit=SHOWN, rest="--json lists all")
         if report["against"] is None:
             say("note: records were not compared with a test file; give --against.")
         if report["schema"] is None and has_schema(track):

@@ -14,26 +14,84 @@ from typing import IO, Any
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path, mode: str = "wb", **options: Any) -> Iterator[IO]:
-    """Opens a temporary file beside ``path``; on a clean exit it is fsynced and renamed to ``path``, else removed."""
+    """Opens a temporary file beside ``path``; on a clean exit it is fsynced and renamed to ``path``, else removed.
+
+    What fails leaves no file, and no folder that was made for it. An OSError about the temporary file names ``path``.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if "b" not in mode:
         options = {"encoding": "utf-8", "newline": "\n", **options}
-    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, mode, **options) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(aside, 0o666 & ~umask)
-        os.replace(aside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)
-        raise
+    aside = None
+    with whole_or_absent(path):
+        try:
+            handle, aside = tempfile.mkstemp(prefix=f".{path.name[:200]}.", suffix=".part", dir=path.parent)
+            with os.fdopen(handle, mode, **options) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(aside, 0o666 & ~umask)
+            os.replace(aside, path)
+        except BaseException:
+            if aside is not None:
+                with contextlib.suppress(OSError):
+                    os.unlink(aside)
+            raise
     _fsync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def whole_or_absent(path: Path) -> Iterator[None]:
+    """Makes the parents of ``path`` for a body that writes it aside (as ``.NAME….part``) and renames it.
+
+    When the body fails, the parents that were made are removed if nothing else came into them, and an OSError that names no file or the
+    one aside is raised as one that names ``path``.
+    """
+    missing = [folder for folder in path.parents if not folder.exists()]  # the innermost first
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException as error:
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, OSError) and error.errno is not None and (error.filename is None or _is_aside(error.filename)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+def _is_aside(name: Any) -> bool:
+    return any(part.endswith(".part") for part in Path(str(name)).parts)
+
+
+class LineLog:
+    """A new file of JSON lines, each whole or absent even when the disk fills up; written through at once."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115
+
+    def write(self, **values: Any) -> None:
+        """Appends one object."""
+        data = (json.dumps(values, ensure_ascii=False) + "\n").encode()
+        begin = self._file.tell()
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(begin)
+                self._file.seek(begin)
+            if isinstance(error, OSError):
+                raise OSError(error.errno, error.strerror, str(self.path)) from error
+            raise
+
+    def __enter__(self) -> LineLog:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
 
 
 def _fsync_folder(folder: Path) -> None:

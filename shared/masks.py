@@ -63,7 +63,7 @@ def padding_mask(lengths_or_valid: paddle.Tensor | Sequence, max_length: int | N
     true at real tokens. ``max_length`` is k for lengths (default: the longest) and must be left out otherwise.
     Raises ValueError for another number of axes, or a length above ``max_length``.
     """
-    given = lengths_or_valid if paddle.is_tensor(lengths_or_valid) else paddle.to_tensor(lengths_or_valid)  # [b] or [b, k]
+    given: paddle.Tensor = lengths_or_valid if paddle.is_tensor(lengths_or_valid) else paddle.to_tensor(lengths_or_valid)  # [b] or [b, k]
     if given.ndim == 2:
         if max_length is not None and max_length != given.shape[1]:
             raise ValueError(f"valid has {given.shape[1]} columns but max_length is {max_length}: leave max_length out")

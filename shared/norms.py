@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
@@ -22,13 +24,13 @@ class _FastGradient(paddle.autograd.PyLayer):
     """Paddle's layer normalisation forward; backward by matrix products, which on CPU take a quarter of its own kernel's time."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, eps):
+    def forward(ctx: Any, x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, eps: float) -> paddle.Tensor:
         ctx.save_for_backward(x, weight)
         ctx.eps = eps
         return F.layer_norm(x, [x.shape[-1]], weight=weight, bias=bias, epsilon=eps)  # [..., h]
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
         x, weight = ctx.saved_tensor()
         size = x.shape[-1]
         rows, upper = x.reshape([-1, size]), gradient.reshape([-1, size])  # [r, h], [r, h]

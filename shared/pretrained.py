@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,11 +87,12 @@ def load_backbone(
         config = replace(config, dropout=dropout)
     if attention_dropout is not None:
         config = replace(config, attention_dropout=attention_dropout)
-    if len(found.tokens) > config.vocab_size:
+    fewest = -(-config.vocab_size * 9 // 10)  # embeddings are padded by less; a far shorter vocabulary is that of another model
+    if not fewest <= len(found.tokens) <= config.vocab_size:
         raise input_error(
             "LIC-W006",
             found=f"{len(found.tokens)} tokens in the vocabulary",
-            expected=f"at most {config.vocab_size}, the rows of the token embedding",
+            expected=f"at most {config.vocab_size}, the rows of the token embedding, and not less than {fewest}",
             remedy="Put the vocabulary that belongs to these weights beside them.",
             file=found.vocabulary_file,
         )
@@ -190,7 +192,9 @@ def _read_zoo(name: str) -> _Found:
     try:
         import zlib  # noqa: F401  (before paddle: see environment.py)
 
-        from paddlenlp.transformers import AutoModel, AutoTokenizer
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what it imports, nothing that concerns the user
+            from paddlenlp.transformers import AutoModel, AutoTokenizer
     except ImportError as error:
         raise input_error(
             "LIC-W004",

@@ -47,7 +47,7 @@ def _fill(order: np.ndarray, lengths: np.ndarray, budget: int) -> list[np.ndarra
 def pad(rows: Sequence[np.ndarray], *, value: int = 0, dtype: type = np.int64) -> np.ndarray:
     """Rows of different lengths as one array padded on the right, [len(rows), longest]."""
     longest = max((len(row) for row in rows), default=0)
-    padded = np.full((len(rows), longest), value, dtype=dtype)  # [b, l]
+    padded: np.ndarray = np.full((len(rows), longest), value, dtype=dtype)  # [b, l]
     for index, row in enumerate(rows):
         padded[index, : len(row)] = row
     return padded

@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from ..errors import input_error
-from ..files import write_json
+from ..files import whole_or_absent, write_json
 
 FORMAT = 1
 _MANIFEST = "manifest.json"
@@ -58,29 +58,40 @@ def save_arrays(folder: str | Path, arrays: Mapping[str, Ragged | np.ndarray], m
     An existing folder of that name is replaced only after the new one is complete.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    try:
-        listing: dict[str, Any] = {}
-        for name, array in arrays.items():
-            parts = {"values": array.values, "offsets": array.offsets} if isinstance(array, Ragged) else {"values": array}
-            listing[name] = {part: list(value.shape) for part, value in parts.items()}
-            for part, value in parts.items():
-                with open(aside / f"{name}.{part}.npy", "wb") as file:
-                    np.save(file, value, allow_pickle=False)
-                    file.flush()
-                    os.fsync(file.fileno())
-        write_json(aside / _MANIFEST, {"format": FORMAT, "arrays": listing, "meta": dict(meta)})
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(aside, folder)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+    aside = None
+    with whole_or_absent(folder):
+        try:
+            aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+            listing: dict[str, Any] = {}
+            for name, array in arrays.items():
+                parts = {"values": array.values, "offsets": array.offsets} if isinstance(array, Ragged) else {"values": array}
+                listing[name] = {part: list(value.shape) for part, value in parts.items()}
+                for part, value in parts.items():
+                    with open(aside / f"{name}.{part}.npy", "wb") as file:
+                        _save(file, value)
+                        file.flush()
+                        os.fsync(file.fileno())
+            write_json(aside / _MANIFEST, {"format": FORMAT, "arrays": listing, "meta": dict(meta)})
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(aside, folder)
+        except BaseException:
+            if aside is not None:
+                shutil.rmtree(aside, ignore_errors=True)
+            raise
 
 
-def load_arrays(folder: str | Path) -> tuple[dict[str, Ragged | np.ndarray], dict[str, Any]]:
-    """Memory-maps a feature folder: its arrays and its meta data. Raises InputError for a damaged or foreign folder."""
+def _save(file: IO[bytes], array: np.ndarray) -> None:
+    """What ``np.save`` writes. That one hides the number of the system's error when the disk is full."""
+    if array.dtype.hasobject:
+        raise ValueError(f"an array of {array.dtype} is no array of numbers")
+    array = np.ascontiguousarray(array)
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    file.write(array.data if array.size else b"")
+
+
+def load_arrays(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Memory-maps a feature folder: its arrays (Ragged or plain, as saved) and its meta data. Raises InputError for a damaged or foreign folder."""
     folder = Path(folder)
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
@@ -103,7 +114,7 @@ def load_arrays(folder: str | Path) -> tuple[dict[str, Ragged | np.ndarray], dic
 
 def _load(path: Path, shape: list[int]) -> np.ndarray:
     empty = 0 in shape  # an empty file cannot be mapped
-    array = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
+    array: np.ndarray = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
     if list(array.shape) != shape:
         raise ValueError(f"{path.name} has shape {list(array.shape)}, the manifest says {shape}")
     return array

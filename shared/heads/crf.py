@@ -84,9 +84,9 @@ class LinearChainCRF(nn.Layer):
             moved = paddle.matmul(paddle.exp(alpha - top), moves)  # [r, b, k]
             alpha = paddle.log(paddle.clip(moved, min=_TINY)) + top + step  # [r, b, k]
             alphas.append(alpha)
-        partition = paddle.logsumexp(paddle.stack(alphas), axis=-1)  # [l, r, b]
-        last = (lengths.astype("int64") - 1).reshape([1, 1, -1]).expand([1, self.num_chains, -1])  # [1, r, b]
-        return paddle.take_along_axis(partition, last, axis=0)[0].transpose([1, 0])  # [b, r]
+        last = (lengths.astype("int64") - 1).reshape([1, 1, -1, 1]).expand([1, self.num_chains, -1, self.num_tags])  # [1, r, b, k]
+        ended = paddle.take_along_axis(paddle.stack(alphas), last, axis=0)[0]  # [r, b, k]
+        return paddle.logsumexp(ended, axis=-1).transpose([1, 0])  # [b, r]
 
     def path_score(self, emissions: paddle.Tensor, tags: paddle.Tensor, lengths: paddle.Tensor) -> paddle.Tensor:
         """Score of the given tagging, [b, r]."""

@@ -57,7 +57,7 @@ def forward_backward(
 
     ``emissions`` [b, l, r, k], ``transitions`` [r, k, k], ``lengths`` [b], or [b, r] where chains stand for different sequences.
     """
-    b, l, r, k = emissions.shape
+    b, l, r, _k = emissions.shape
     lengths = np.broadcast_to(lengths if np.ndim(lengths) == 2 else np.asarray(lengths)[:, None], (b, r)).T  # [r, b]
     steps = np.ascontiguousarray(emissions.transpose(1, 2, 0, 3))  # [l, r, b, k]
     moves = np.exp(transitions)  # [r, k, k]
@@ -78,7 +78,8 @@ def forward_backward(
 
 def _message(log_message: np.ndarray, moves: np.ndarray) -> np.ndarray:
     top = log_message.max(-1, keepdims=True)  # [r, b, 1]
-    return np.log(np.maximum(np.matmul(np.exp(log_message - top), moves), 1e-30)) + top  # [r, b, k]
+    message: np.ndarray = np.log(np.maximum(np.matmul(np.exp(log_message - top), moves), 1e-30)) + top  # [r, b, k]
+    return message
 
 
 def segment_log_probability(

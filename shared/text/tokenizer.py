@@ -10,6 +10,7 @@ them all at once; only the runs between them (numbers, Latin words) take the slo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -91,7 +92,7 @@ class Tokenizer:
         starts -= shift
         ends -= shift
         cuts = bounds.tolist()
-        return [Encoding(ids[a:b], starts[a:b], ends[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        return [Encoding(ids[a:b], starts[a:b], ends[a:b]) for a, b in itertools.pairwise(cuts)]
 
     def _encode(self, text: str, shift: np.int32) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Ids, starts and ends (less ``shift``) of a text that begins and ends with a line feed."""

@@ -15,7 +15,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from ..errors import WorkError
+from ..errors import work_error
 from ..features.batches import token_budget_batches
 from ..optim import linear_schedule, parameter_groups
 
@@ -112,10 +112,20 @@ def train(
         loss.backward()
         value = float(loss)
         if not math.isfinite(value):
-            raise WorkError(f"the loss is {value} at step {index + 1}: lower training.learning_rate or training.clip_norm")
+            raise work_error(
+                "LIC-N001",
+                found=f"a loss of {value} at step {index + 1}",
+                expected="a finite loss",
+                remedy="Lower training.learning_rate or training.clip_norm.",
+            )
         norm = clip_gradients(parameters, settings.clip_norm)
         if not math.isfinite(norm):  # one such step would turn every weight into NaN
-            raise WorkError(f"the gradient's norm is {norm} at step {index + 1}: lower training.learning_rate")
+            raise work_error(
+                "LIC-N002",
+                found=f"a gradient of norm {norm} at step {index + 1}",
+                expected="a finite gradient",
+                remedy="Lower training.learning_rate.",
+            )
         optimizer.step()
         optimizer.clear_grad()
         done = (index + 1) / len(batches) * settings.epochs

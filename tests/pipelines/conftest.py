@@ -1,10 +1,14 @@
 """What the tests of several verbs need."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from pipelines.cli import run
+
+SAMPLES = Path(__file__).parents[2] / "data" / "samples"
+TINY = ["--recipe", "quick", "--set", "training.epochs=1", "--set", "training.max_records=40"]
 
 
 @pytest.fixture
@@ -15,5 +19,38 @@ def report(capfd):
         capfd.readouterr()
         assert run([*map(str, arguments), "--json"]) == 0
         return json.loads(capfd.readouterr().out)
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A working folder with a barely trained run of a track, made once: ``trained(track)``. Copy what is to be changed."""
+    made = {}
+
+    def give(track="event"):
+        if track not in made:
+            made[track] = tmp_path_factory.mktemp(f"trained-{track}")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(made[track])
+                assert run(["train", track, "--data", str(SAMPLES / track), *TINY]) == 0
+        return made[track]
+
+    return give
+
+
+@pytest.fixture
+def fault(capfd):
+    """Runs a command that must fail, and gives (exit code, codes, standard error) of its one clear complaint."""
+
+    def ask(*arguments):
+        capfd.readouterr()
+        code = run([*map(str, arguments)])
+        err = capfd.readouterr().err
+        assert "Traceback" not in err
+        lines = err.splitlines()
+        coded = [index for index, line in enumerate(lines) if "[LIC-" in line]
+        assert not coded or lines[coded[-1] + 1].startswith("  中文：")
+        return code, [lines[index].partition("[")[2].partition("]")[0] for index in coded], err
 
     return ask

@@ -42,7 +42,7 @@ print(code, sorted({HEAVY!r} & set(sys.modules)))
 def test_help_names_every_verb(capfd):
     assert run(["--help"]) == 0
     said = capfd.readouterr().out
-    for verb in ("data", "preprocess", "train", "evaluate", "predict", "submit", "score", "extract", "doctor"):
+    for verb in ("data", "preprocess", "train", "evaluate", "predict", "submit", "score", "extract", "doctor", "explain"):
         assert f" {verb} " in said
     assert run(["--version"]) == 0
     assert capfd.readouterr().out == f"lic {__version__}\n"
@@ -81,8 +81,9 @@ def test_wrong_words_give_2_and_one_clear_line(case, tmp_path, monkeypatch, capf
     monkeypatch.chdir(tmp_path)
     assert run(arguments) == 2
     out, err = capfd.readouterr()
-    lines = [line for line in err.splitlines() if line.strip() and not line.startswith(("Usage:", "Try ", "note: "))]
-    assert len(lines) == 1 and said.lower() in lines[0].lower(), err
+    lines = [line for line in err.splitlines() if line.strip() and not line.startswith(("Usage:", "note: "))]
+    assert len(lines) == 2 and said.lower() in lines[0].lower() and "[LIC-" in lines[0], err
+    assert lines[1].startswith("  中文：")
     assert "Traceback" not in err and "{" not in out
     assert not list(tmp_path.glob("**/*.safetensors")) and not (tmp_path / "runs").exists()
 
@@ -102,7 +103,7 @@ def test_exit_codes_of_the_process(tmp_path):
     assert lic("score", "event", str(SAMPLES / "dev.json"), str(SAMPLES / "dev.json"), cwd=tmp_path).returncode == 0
     threads = lic("train", "event", "--recipe", "quick", cwd=tmp_path, LIC_THREADS="several")
     assert threads.returncode == 2 and "LIC_THREADS" in threads.stderr and "Traceback" not in threads.stderr
-    assert len(threads.stderr.splitlines()) == 1
+    assert len(threads.stderr.splitlines()) == 2 and "LIC-G003" in threads.stderr
 
 
 def test_a_disk_that_does_not_take_the_run_gives_1(tmp_path, monkeypatch, capfd):
@@ -110,7 +111,7 @@ def test_a_disk_that_does_not_take_the_run_gives_1(tmp_path, monkeypatch, capfd)
     monkeypatch.chdir(tmp_path)
     assert run(["train", "event", "--recipe", "quick", "--data", str(SAMPLES), "--set", "training.max_records=5"]) == 1
     err = capfd.readouterr().err
-    assert "Traceback" not in err and err.splitlines()[-1].startswith("lic: ") and "runs" in err.splitlines()[-1]
+    assert "Traceback" not in err and err.splitlines()[-2].startswith("runs") and "LIC-O003" in err.splitlines()[-2]
 
 
 @pytest.mark.parametrize("config", ["a = 1\n", "run = 3\n", "[run]\ntrack = 'event'\n", "[run\n", "\xff"])
@@ -121,7 +122,7 @@ def test_a_config_of_something_else(config, tmp_path, monkeypatch, capfd):
     for arguments in (["predict", "event", "--run", "."], ["evaluate", "--run", "."]):
         assert run(arguments) == 2
         err = capfd.readouterr().err
-        assert "LIC-U004" in err and "Traceback" not in err and len(err.splitlines()) == 1
+        assert "LIC-U004" in err and "Traceback" not in err and len(err.splitlines()) == 2
 
 
 def test_a_loss_that_diverges_gives_1(tmp_path, monkeypatch, capfd):
@@ -130,4 +131,4 @@ def test_a_loss_that_diverges_gives_1(tmp_path, monkeypatch, capfd):
     overrides = [word for setting in settings for word in ("--set", setting)]
     assert run(["train", "event", "--recipe", "quick", "--data", str(SAMPLES), *overrides]) == 1
     err = capfd.readouterr().err
-    assert "lic: the " in err and "training.learning_rate" in err and "Traceback" not in err
+    assert "[LIC-N00" in err and "training.learning_rate" in err and "Traceback" not in err

@@ -36,10 +36,14 @@ def test_zip_and_bare_file_score_the_same(prediction):
     assert score_prediction("event", DEV, prediction.with_suffix(".json")) == report
 
 
-def test_options_reach_the_metric(prediction):
-    kept = score_prediction("event", DEV, prediction, duplicates="keep", overlap="lcs", matching="best", credit="f1")
+def test_options_reach_the_metric(prediction, tmp_path):
+    rows = [json.loads(line) for line in DEV.read_text(encoding="utf-8").splitlines()]
+    arguments = rows[0]["event_list"][0]["arguments"]
+    arguments.append(arguments[0])
+    (tmp_path / "gold.json").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    kept = score_prediction("event", tmp_path / "gold.json", prediction, duplicates="keep", overlap="lcs", matching="best", credit="f1")
     assert kept["options"] == {"duplicates": "keep", "overlap": "lcs", "matching": "best", "credit": "f1"}
-    assert kept["gold"] > score_prediction("event", DEV, prediction)["gold"]
+    assert kept["gold"] > score_prediction("event", tmp_path / "gold.json", prediction)["gold"]
 
 
 def test_wrong_input_is_the_user_s(prediction, tmp_path):

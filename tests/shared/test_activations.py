@@ -48,5 +48,5 @@ def test_names():
     x = paddle.to_tensor([-1.0, 2.0])  # [2]
     assert get_activation("relu")(x).tolist() == [0.0, 2.0]
     assert all(list(get_activation(name)(x).shape) == [2] for name in activation_names())
-    with pytest.raises(ValueError, match="'mish'.*gelu_tanh"):
+    with pytest.raises(ValueError, match=r"'mish'.*gelu_tanh"):
         get_activation("mish")

@@ -12,16 +12,16 @@ from shared.errors import InputError
 from shared.masks import causal_mask, padding_mask, unilm_mask
 from shared.pretrained import load_backbone, new_backbone, save_encoder_config
 
-SIZES = dict(
-    vocab_size=50,
-    hidden_size=16,
-    num_hidden_layers=3,
-    num_attention_heads=4,
-    intermediate_size=24,
-    max_position_embeddings=20,
-    type_vocab_size=2,
-    initializer_range=0.5,  # wide, so that a tensor in the wrong place shows
-)
+SIZES = {
+    "vocab_size": 50,
+    "hidden_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 24,
+    "max_position_embeddings": 20,
+    "type_vocab_size": 2,
+    "initializer_range": 0.5,  # wide, so that a tensor in the wrong place shows
+}
 IDS = [[2, 7, 9, 11, 3, 30, 31, 3], [2, 5, 6, 3, 20, 3, 0, 0], [2, 4, 3, 8, 0, 0, 0, 0]]
 SEGMENTS = [[0] * 5 + [1] * 3, [0] * 4 + [1] * 2 + [0] * 2, [0] * 3 + [1] + [0] * 4]
 KINDS = {
@@ -242,7 +242,7 @@ def test_lower_casing_is_read(content, expected, tmp_path):
 
 def test_vocabulary_lines_are_kept_as_they_are(tmp_path):
     hugging_face_folder(tmp_path)
-    tokens = ["[PAD]", "\u2028", "\u3000", "", "##\u4e00", "\x85"]
+    tokens = ["[PAD]", "\u2028", "\u3000", "", "##\u4e00", "\x85", *map(str, range(40))]
     for ending in ("\n", "\r\n"):
         (tmp_path / "vocab.txt").write_bytes(ending.join([*tokens, ""]).encode())
         assert load_backbone(tmp_path).vocabulary_tokens == tokens
@@ -281,7 +281,7 @@ def test_a_run_folder_comes_back_equal(pooler, tmp_path):
 
 def test_a_run_config_with_a_strange_key_is_refused(tmp_path):
     (tmp_path / "encoder.json").write_text(json.dumps({"vocab_size": 5, "depth": 3}), encoding="utf-8")
-    with pytest.raises(InputError, match="encoder.json.*LIC-W011.*unknown keys depth"):
+    with pytest.raises(InputError, match=r"encoder\.json.*LIC-W011.*unknown keys depth"):
         load_backbone(tmp_path)
 
 
@@ -321,6 +321,8 @@ def test_folders_without_their_files(tmp_path):
 def test_a_vocabulary_of_another_model(tmp_path):
     message = refusal(hugging_face_folder(tmp_path, tokens=51))
     assert "LIC-W006" in message and "51 tokens" in message and "at most 50" in message
+    message = refusal(hugging_face_folder(tmp_path, tokens=44))
+    assert "LIC-W006" in message and "44 tokens" in message and "not less than 45" in message
 
 
 def test_missing_unexpected_and_misshapen_tensors_are_all_listed(tmp_path):

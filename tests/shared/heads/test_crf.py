@@ -31,11 +31,11 @@ def every_score(nodes, moves, allowed=None, starts=None, ends=None):
     n, k = nodes.shape
     scores = {}
     for path in itertools.product(range(k), repeat=n):
-        if starts is not None and not starts[path[0]] or ends is not None and not ends[path[-1]]:
+        if (starts is not None and not starts[path[0]]) or (ends is not None and not ends[path[-1]]):
             continue
-        if allowed is not None and not all(allowed[a, b] for a, b in zip(path, path[1:], strict=False)):
+        if allowed is not None and not all(allowed[a, b] for a, b in itertools.pairwise(path)):
             continue
-        scores[path] = sum(nodes[t, tag] for t, tag in enumerate(path)) + sum(moves[a, b] for a, b in zip(path, path[1:], strict=False))
+        scores[path] = sum(nodes[t, tag] for t, tag in enumerate(path)) + sum(moves[a, b] for a, b in itertools.pairwise(path))
     return scores
 
 
@@ -185,7 +185,7 @@ def test_forward_backward_takes_a_length_for_each_chain():
 @given(problems())
 def test_gradient_is_marginals_less_gold(problem):
     emissions, transitions, lengths, allowed, starts = problem
-    b, length, r, k = emissions.shape
+    b, length, r, _k = emissions.shape
     crf = layer_with(transitions, allowed=allowed, allowed_start=starts)
     gold = np.zeros((b, length, r), dtype=np.int64)  # [b, l, r]
     wanted = np.zeros(emissions.shape)  # [b, l, r, k]
@@ -201,7 +201,7 @@ def test_gradient_is_marginals_less_gold(problem):
             for weight, tagging in [(np.exp(s - log_sum(scores.values())), p) for p, s in scores.items()] + [(-1.0, path)]:
                 for t, tag in enumerate(tagging):
                     wanted[row, t, chain, tag] += weight
-                for a, c in zip(tagging, tagging[1:], strict=False):
+                for a, c in itertools.pairwise(tagging):
                     wanted_moves[chain, a, c] += weight
     nodes = paddle.to_tensor(emissions, stop_gradient=False)  # [b, l, r, k]
     crf(nodes, paddle.to_tensor(gold), paddle.to_tensor(lengths)).sum().backward()
@@ -331,7 +331,7 @@ def test_bio_spans_read_back_what_was_tagged(case, padding):
         tags[first] = 2 * label + 1
         tags[first + 1 : last + 1] = 2 * label + 2
     allowed, starts = bio_constraints(4)
-    assert starts[tags[0]] and all(allowed[a, c] for a, c in zip(tags, tags[1:], strict=False))
+    assert starts[tags[0]] and all(allowed[a, c] for a, c in itertools.pairwise(tags))
     assert bio_spans(tags, length) == spans
 
 

@@ -89,7 +89,7 @@ def test_the_size_of_a_built_vocabulary_is_kept_and_the_frequent_stay():
     assert list(Vocabulary.build(["好好你"], max_size=100, min_count=2))[5:] == ["好"]
     assert "Hello" in Vocabulary.build(["Hello"], max_size=100, lower_case=False)
     for wrong in ({"max_size": 4}, {"max_size": 9, "min_count": 0}):
-        with pytest.raises(ValueError, match="max_size|min_count"):
+        with pytest.raises(ValueError, match=r"max_size|min_count"):
             Vocabulary.build([], **wrong)
 
 

@@ -1,5 +1,7 @@
 """Windows lose nothing: what they cut of long spans, merging puts together again."""
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ def test_windows_cover_the_text_with_the_overlap_asked_for(length, sizes):
     assert windows[0][0] == 0 and windows[-1][1] == length
     assert all(0 < end - begin <= size for begin, end in windows)
     assert length <= size or all(end - begin == size for begin, end in windows)
-    for (begin, end), (following, _) in zip(windows, windows[1:], strict=False):
+    for (begin, end), (following, _) in itertools.pairwise(windows):
         assert begin < following and end - following >= overlap
 
 
@@ -91,7 +93,7 @@ def test_merged_spans_never_overlap_inside_a_label(case, sizes, data):
     assert merged == sorted(merged, key=lambda span: (span.first, span.last, span.label))
     for label in (0, 1):
         row = [span for span in merged if span.label == label]
-        assert all(a.last < b.first for a, b in zip(row, row[1:], strict=False))
+        assert all(a.last < b.first for a, b in itertools.pairwise(row))
         assert {span.label for span in pieces} == {span.label for span in merged}
 
 

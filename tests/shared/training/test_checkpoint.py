@@ -59,7 +59,7 @@ def test_a_misfit_names_the_tensors_and_changes_nothing(tmp_path):
     found = caught.value.problems[0].found
     assert "1.weight missing" in found and "0.weight [3, 5] instead of [3, 4]" in found
     save_weights(layer(), tmp_path / "w.safetensors")
-    with pytest.raises(InputError, match="2.weight unexpected"):
+    with pytest.raises(InputError, match=r"2\.weight unexpected"):
         load_weights(model, tmp_path / "w.safetensors")
     for name, value in values(model).items():
         np.testing.assert_array_equal(value, before[name])

@@ -69,7 +69,7 @@ def test_the_plan_depends_on_its_arguments_alone():
 
 
 def test_a_part_of_an_epoch():
-    whole = [batch for batch in plan(LENGTHS, dataclasses.replace(SETTINGS, epochs=1))]
+    whole = list(plan(LENGTHS, dataclasses.replace(SETTINGS, epochs=1)))
     part = plan(LENGTHS, dataclasses.replace(SETTINGS, epochs=0.5))
     assert len(part) == math.ceil(len(whole) / 2)
     assert [rows.tolist() for _, rows in part] == [rows.tolist() for _, rows in whole[: len(part)]]
