@@ -1,17 +1,22 @@
 # make test    make .venv, install, run the whole suite
-# make check   lint
+# make demo    the three tracks on the bundled sample: train, evaluate, predict, zips, one table of scores
+# make check   lint, types
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: test check install clean
+.PHONY: test demo check install clean
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
 
+demo: $(STAMP)
+	$(BIN)/lic demo --strict
+
 check: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 install: $(STAMP)
 
