@@ -107,7 +107,7 @@ def table(title: str, columns: list[str], rows: list[list[Any]], *, picture: Pat
     drawn = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
         numeric = all(isinstance(row[index], (int, float)) for row in rows)
-        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in rows:
         drawn.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
     Console(markup=False, emoji=False).print(drawn)  # a text may hold brackets and colons of its own

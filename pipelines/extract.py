@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import emit_json, table
+from .console import emit_json, say, table
 
 SHOWN = 1000
 """Characters of a text that people are shown again."""
@@ -75,10 +75,11 @@ def command(
         from .picture import draw_text, marks_of
 
         draw_text(text, marks_of(found), picture)
+        say(f"picture: {picture}")
     if json:
         emit_json({"track": track, "text": text, "found": found})
     elif found:
-        table(_shortened(text), list(found[0]), [[_cell(value) for value in row.values()] for row in found])
+        table(_shortened(text), [name.replace("_", " ") for name in found[0]], [[_cell(value) for value in row.values()] for row in found])
     else:
         typer.echo(f"{_shortened(text)}\nnothing found")
 

@@ -21,7 +21,7 @@ ARCHIVES = {"event": "DuEE1.0.zip", "relation": "DuIE2.0.zip", "reading": "durea
 
 
 def blocks(text, language=""):
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+    return [block for named, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S) if named == language]
 
 
 def commands(text):

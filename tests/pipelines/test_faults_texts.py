@@ -90,7 +90,7 @@ def test_any_other_text_is_read(text, track, tmp_path, report, capfd, given):
     assert told["records"] == 2
     assert report("submit", "check", track, tmp_path / "a.zip", "--against", path)["ok"]
     given(text.encode())
-    assert run(["extract", track, "-", *QUESTION]) == 0
+    assert run(["extract", track, "-", *(QUESTION if track == "reading" else [])]) == 0
     out = capfd.readouterr().out
     assert text[:5] in out and ("(3,000" in out) == (len(text) == 3000) and len(out) < 10_000
 
