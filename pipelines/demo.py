@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -105,8 +106,6 @@ def _run_track(track: str, overrides: tuple[str, ...], device: str) -> dict[str,
 
 def _without_learning(track: str, data: Path) -> dict[str, float]:
     """What Test A gives to who knows nothing but the answers' types, where the sample says them; else to who remembers the training file."""
-    import json as codec
-
     from tasks.registry import get_task
 
     from .evaluate import evaluate_baseline
@@ -117,7 +116,7 @@ def _without_learning(track: str, data: Path) -> dict[str, float]:
 
         records = task.read_records(data / "test_a.json", None, labelled=True).records
         references = {record.id: [answer.text for answer in record.answers] for record in records}
-        return type_only(codec.loads((data / "candidates.json").read_text(encoding="utf-8")), references)
+        return type_only(json.loads((data / "candidates.json").read_text(encoding="utf-8")), references)
     scores = evaluate_baseline(track, split="test_a", data=data)
     return {score: scores[score] for score in task.shown_scores}
 
@@ -179,11 +178,11 @@ def command(
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for the recipe of every track, e.g. training.epochs=1")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N")] = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="fail when a score stays below its goal")] = False,
-    json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """All three tracks on the bundled sample: train, evaluate, predict, zip, check; one table of scores (some minutes of CPU)."""
     report = demo(folder=folder, overrides=tuple(set_ or ()), device=device)
-    emit_json(report) if json else show(report)
+    emit_json(report) if as_json else show(report)
     below = [track for track, result in report["tracks"].items() if not result["reached"]]
     if strict and below:
         raise work_error(

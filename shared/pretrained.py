@@ -1,7 +1,6 @@
 """Weights and vocabulary into the backbone: Hugging Face folders, PaddleNLP folders and zoo names, our own run folders.
 
-The only file that touches PaddleNLP, and the only one that reads pickle (``.pdparams``, through a reader that refuses
-everything but arrays).
+The only file that touches PaddleNLP and that reads pickle (``.pdparams``, through a reader that refuses everything but arrays).
 """
 
 from __future__ import annotations

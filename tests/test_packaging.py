@@ -20,7 +20,8 @@ def test_every_package_is_listed():
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     there = {".".join(path.parent.relative_to(ROOT).parts) for floor in FLOORS for path in (ROOT / floor).rglob("*.py")}
     samples = {f"pipelines.samples.{folder.name}" for folder in (ROOT / "data" / "samples").iterdir() if (folder / "train.json").is_file()}
-    assert listed == sorted(there | samples)
+    recipes = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "tasks").rglob("*.toml")}
+    assert listed == sorted(there | samples | recipes)
 
 
 @pytest.fixture(scope="module")
