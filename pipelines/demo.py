@@ -40,6 +40,7 @@ def demo(*, folder: Path | None = None, overrides: tuple[str, ...] = (), device:
     The folder is laid out as a user's own: data/, runs/, submissions/. Per track ``tests`` has the official scores of the zip on both labelled
     tests, ``without_learning`` that of the baseline on Test A, ``goal`` what Test A should reach, ``seconds`` the time of everything.
     """
+    from shared.files import write_json
     from tasks.registry import TRACKS
 
     target = _new_folder(folder)
@@ -47,14 +48,16 @@ def demo(*, folder: Path | None = None, overrides: tuple[str, ...] = (), device:
     began = time.perf_counter()
     tracks: dict[str, Any] = {}
     with _inside(target):
-        for number, track in enumerate(TRACKS, 1):
-            say(f"\n[{number}/{len(TRACKS)}] {track}")
-            started = time.perf_counter()
-            shutil.copytree(samples / track, Path("data") / track)
-            tracks[track] = _run_track(track, overrides, device) | {"seconds": time.perf_counter() - started}
+        try:
+            for number, track in enumerate(TRACKS, 1):
+                say(f"\n[{number}/{len(TRACKS)}] {track}")
+                started = time.perf_counter()
+                shutil.copytree(samples / track, Path("data") / track)
+                tracks[track] = _run_track(track, overrides, device) | {"seconds": time.perf_counter() - started}
+        except BaseException:
+            say(f"the demo did not come to its end; what it made so far stays in {target}")
+            raise
         report = {"folder": str(target), "seconds": time.perf_counter() - began, "tracks": tracks}
-        from shared.files import write_json
-
         write_json("demo.json", report)
     return report
 
@@ -126,10 +129,9 @@ def _new_folder(folder: Path | None) -> Path:
         folder, number = FOLDER, 2
         while folder.exists():
             folder, number = FOLDER.with_name(f"{FOLDER.name}-{number}"), number + 1
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise input_error("LIC-U011", file=folder, found="a folder that is not empty", expected="a new one", remedy="Name another with --folder.")
-    elif folder.exists() and not folder.is_dir():
-        raise input_error("LIC-U002", file=folder, found="a file", expected="a folder to work in", remedy="Name another with --folder.")
+    elif folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        found = "a folder that is not empty" if folder.is_dir() else "a file"
+        raise input_error("LIC-U017", file=folder, found=found, expected="a new or empty folder", remedy="Name another with --folder.")
     return folder.resolve()
 
 
