@@ -1,6 +1,11 @@
 """What the tests of several verbs need."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +26,35 @@ def report(capfd):
         return json.loads(capfd.readouterr().out)
 
     return ask
+
+
+@pytest.fixture
+def press_ctrl_c(tmp_path):
+    """Runs a command in a process of its own inside ``tmp_path``, sends SIGINT once ``when()`` holds, and gives its standard error."""
+    if os.name != "posix":
+        pytest.skip("sends SIGINT")
+
+    def press(*arguments, when):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.cli", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            patience = time.monotonic() + 120
+            while not when():
+                assert process.poll() is None and time.monotonic() < patience
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            err = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+        assert process.returncode == 130 and "interrupted" in err and "Traceback" not in err
+        return err
+
+    return press
 
 
 @pytest.fixture(scope="session")

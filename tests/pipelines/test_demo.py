@@ -1,19 +1,12 @@
 """lic demo's refusals, and what an interrupted one leaves; that it runs is tried in tests/test_packaging.py, from the wheel."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from pipelines.cli import run
 from pipelines.demo import demo, show
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("made", ["a full folder", "a file"])
@@ -51,23 +44,6 @@ def test_strict_fails_below_the_goal_and_the_next_takes_another_folder(tmp_path,
     assert Path(demo(overrides=tuple(short[1::2]))["folder"]).name == "lic-demo-3"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_ctrl_c_says_what_stays(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", "demo"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        patience = time.monotonic() + 120
-        while not list(tmp_path.glob("lic-demo/runs/relation/quick/metrics.jsonl")):
-            assert process.poll() is None and time.monotonic() < patience
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        err = process.communicate(timeout=60)[1]
-    finally:
-        process.kill()
-    assert process.returncode == 130 and "Traceback" not in err
+def test_ctrl_c_says_what_stays(tmp_path, press_ctrl_c):
+    err = press_ctrl_c("demo", when=(tmp_path / "lic-demo/runs/relation/quick/metrics.jsonl").is_file)
     assert str(tmp_path / "lic-demo") in err and not list(tmp_path.rglob("*.part"))

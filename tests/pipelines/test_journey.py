@@ -3,10 +3,8 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -283,27 +281,11 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit(tmp_path):
     assert (first / "metrics.jsonl").read_bytes() != (other / "metrics.jsonl").read_bytes()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_ctrl_c_keeps_the_last_weights(tmp_path, report):
+def test_ctrl_c_keeps_the_last_weights(tmp_path, report, press_ctrl_c):
     target = tmp_path / "run"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", "train", "event", "--recipe", "quick", "--data", str(SAMPLES), "--run", str(target)]
-        + ["--set", "training.epochs=500"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        patience = time.monotonic() + 120
-        while not ((target / "metrics.jsonl").is_file() and (target / "metrics.jsonl").read_text().count("\n") >= 3):
-            assert process.poll() is None and time.monotonic() < patience
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        err = process.communicate(timeout=60)[1]
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert "interrupted" in err and "Traceback" not in err
+    figures = target / "metrics.jsonl"
+    arguments = ["train", "event", "--recipe", "quick", "--data", SAMPLES, "--run", target, "--set", "training.epochs=500"]
+    press_ctrl_c(*arguments, when=lambda: figures.is_file() and figures.read_text().count("\n") >= 3)
     assert {path.name for path in target.iterdir()} == CONTENTS - {"best.json"}
     assert (target / "weights.safetensors").read_bytes() == (target / "last.safetensors").read_bytes()
     steps = lines(target / "metrics.jsonl")
