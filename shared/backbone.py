@@ -11,13 +11,14 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from . import double_backward as twice
 from .activations import get_activation
-from .attention import MultiHeadAttention
+from .attention import LayerCache, MultiHeadAttention, check_kind
 from .convolution import LocalConvolution
 from .dropout import dropout
 from .linear import Linear
 from .masks import Mask, padding_mask
-from .norms import LayerNorm
+from .norms import ConditionalLayerNorm, LayerNorm
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class BackboneConfig:
     every padding token at ``pad_id`` (what PaddleNLP's RobertaModel does, for roberta-wwm-ext too).
     ``dropout`` follows embeddings and both halves of a block, ``attention_dropout`` the attention weights.
     ``convolution_width``: tokens that a :class:`LocalConvolution` after the embeddings sees, 0 for none (every published encoder).
+    ``attention`` and its settings: see :class:`MultiHeadAttention`; kinds with a weight for every place have ``max_length`` of them.
+    ``condition_size``: width of a condition that every normalisation of the blocks takes (:class:`ConditionalLayerNorm`), 0 for none.
+    ``double_backward``: the encoder can be differentiated twice, as an exact gradient penalty needs, and is somewhat slower.
     """
 
     vocab_size: int
@@ -49,6 +53,12 @@ class BackboneConfig:
     task_type: int = 0
     position_start: str = "zero"
     convolution_width: int = 0
+    attention: str = "dot_product"
+    attention_rank: int = 8
+    attention_tiling: str = "repeat"
+    attention_combine: str = "mix"
+    condition_size: int = 0
+    double_backward: bool = False
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "intermediate_size", "max_positions", "num_segments"):
@@ -69,7 +79,10 @@ class BackboneConfig:
             raise ValueError(f"position_start must be 'zero' or 'after_padding', found {self.position_start!r}: take one of these")
         if self.convolution_width and self.convolution_width % 2 == 0:
             raise ValueError(f"convolution_width must be odd, or 0 for none, found {self.convolution_width}: give e.g. 5")
+        if self.condition_size < 0:
+            raise ValueError(f"condition_size must be at least 0, found {self.condition_size}: 0 is for no condition")
         get_activation(self.activation)
+        check_kind(self.attention)
 
     @property
     def max_length(self) -> int:
@@ -93,15 +106,43 @@ class BackboneConfig:
         return cls(**values)
 
 
+@dataclass(frozen=True)
+class Cache:
+    """What an encoder keeps of the tokens it has seen, so that the next ones cost only themselves. Empty at the start.
+
+    ``layers``: keys and values of every block; ``real`` [b, k]: true at tokens that are no padding; ``positions`` [b, k].
+    A cache is a value: a forward pass returns a longer one and leaves the one it was given alone.
+    """
+
+    layers: tuple[LayerCache, ...] = ()
+    real: paddle.Tensor | None = None
+    positions: paddle.Tensor | None = None
+
+    @property
+    def length(self) -> int:
+        """Tokens seen, padding among them."""
+        return 0 if self.real is None else self.real.shape[1]
+
+    def select(self, rows: paddle.Tensor) -> Cache:
+        """The rows [r] (int64) of the batch, in that order, repeated where named twice: how a beam is reordered."""
+        if self.real is None:
+            return self
+        layers = tuple(layer.select(rows) for layer in self.layers)
+        real = paddle.index_select(self.real.astype("int64"), rows).astype("bool")  # [r, k]: paddle 2.6 chooses no rows of booleans
+        return Cache(layers, real, paddle.index_select(self.positions, rows))  # [r, k]
+
+
 class BackboneOutput(NamedTuple):
     """``hidden`` [b, l, h]: the last block's output. ``pre_norm`` [b, l, h]: the sum that the last block's last
     normalisation takes (what conditional-norm heads start from). ``layers``: the output [b, l, h] of every block, first
-    block first, if asked for. ``pooled`` [b, h]: tanh projection of the first token, if the encoder has a pooler."""
+    block first, if asked for. ``pooled`` [b, h]: tanh projection of the first token, if the encoder has a pooler.
+    ``cache``: the cache given, with the new tokens added."""
 
     hidden: paddle.Tensor
     pre_norm: paddle.Tensor
     layers: list[paddle.Tensor] | None = None
     pooled: paddle.Tensor | None = None
+    cache: Cache | None = None
 
 
 class Embeddings(nn.Layer):
@@ -114,16 +155,12 @@ class Embeddings(nn.Layer):
         self.position = nn.Embedding(config.max_positions, config.hidden_size, weight_attr=weight_attr)
         self.segment = nn.Embedding(config.num_segments, config.hidden_size, weight_attr=weight_attr)
         self.task = nn.Embedding(config.num_task_types, config.hidden_size, weight_attr=weight_attr) if config.num_task_types else None
-        self.norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps, double_backward=config.double_backward)
 
     def forward(
-        self, ids: paddle.Tensor, segment_ids: paddle.Tensor | None, positions: paddle.Tensor | None, added: paddle.Tensor | None = None
+        self, ids: paddle.Tensor, segment_ids: paddle.Tensor | None, positions: paddle.Tensor, added: paddle.Tensor | None = None
     ) -> paddle.Tensor:
         # every table is looked up in full shape: on CPU the gradient of a row shared by the batch costs five lookups
-        if positions is None:
-            positions = self._count(ids)  # [b, l]
-        elif positions.ndim == 1:
-            positions = positions.unsqueeze(0).expand(ids.shape)  # [b, l]
         segments = paddle.zeros_like(ids) if segment_ids is None else segment_ids  # [b, l]
         summed = self.token(ids) + self.position(positions) + self.segment(segments)  # [b, l, h]
         if self.task is not None:
@@ -132,12 +169,6 @@ class Embeddings(nn.Layer):
             summed = summed + added  # [b, l, h]
         return dropout(self.norm(summed), self.config.dropout, self.training)  # [b, l, h]
 
-    def _count(self, ids: paddle.Tensor) -> paddle.Tensor:
-        if self.config.position_start == "zero":
-            return paddle.cumsum(paddle.ones_like(ids), axis=1) - 1  # [b, l]
-        real = (ids != self.config.pad_id).astype("int64")  # [b, l]
-        return paddle.cumsum(real, axis=1) * real + self.config.pad_id  # [b, l]
-
 
 class Block(nn.Layer):
     """Attention and feed-forward, each followed by residual sum and normalisation: [b, l, h] gives [b, l, h]."""
@@ -145,22 +176,46 @@ class Block(nn.Layer):
     def __init__(self, config: BackboneConfig, weight_attr: paddle.ParamAttr):
         super().__init__()
         self.dropout = config.dropout
-        self.activation = get_activation(config.activation)
+        self.activation = (twice.activation if config.double_backward else get_activation)(config.activation)
         self.attention = MultiHeadAttention(
-            hidden_size=config.hidden_size, num_heads=config.num_heads, dropout=config.attention_dropout, weight_attr=weight_attr
+            hidden_size=config.hidden_size,
+            num_heads=config.num_heads,
+            kind=config.attention,
+            max_length=config.max_length,
+            rank=config.attention_rank,
+            tiling=config.attention_tiling,
+            combine=config.attention_combine,
+            dropout=config.attention_dropout,
+            weight_attr=weight_attr,
+            double_backward=config.double_backward,
         )
-        self.attention_norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.attention_norm = _norm(config)
         self.expand = Linear(config.hidden_size, config.intermediate_size, weight_attr=weight_attr)
         self.contract = Linear(config.intermediate_size, config.hidden_size, weight_attr=weight_attr)
-        self.output_norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.output_norm = _norm(config)
 
-    def forward(self, hidden: paddle.Tensor, mask: Mask | None) -> tuple[paddle.Tensor, paddle.Tensor]:
-        """The block's output [b, l, h], and the sum [b, l, h] that its last normalisation took."""
-        attended = dropout(self.attention(hidden, mask), self.dropout, self.training)  # [b, l, h]
-        hidden = self.attention_norm(hidden + attended)  # [b, l, h]
+    def forward(
+        self,
+        hidden: paddle.Tensor,
+        mask: Mask | None,
+        places: paddle.Tensor | None,
+        key_places: paddle.Tensor | None,
+        condition: tuple[paddle.Tensor, ...],
+        cache: LayerCache,
+    ) -> tuple[paddle.Tensor, paddle.Tensor, LayerCache]:
+        """The block's output [b, l, h], the sum [b, l, h] that its last normalisation took, and the longer cache."""
+        attended, cache = self.attention.attend(hidden, mask, places, key_places, cache)  # [b, l, h]
+        hidden = self.attention_norm(hidden + dropout(attended, self.dropout, self.training), *condition)  # [b, l, h]
         inner = self.activation(self.expand(hidden))  # [b, l, intermediate]
         pre_norm = hidden + dropout(self.contract(inner), self.dropout, self.training)  # [b, l, h]
-        return self.output_norm(pre_norm), pre_norm  # [b, l, h], [b, l, h]
+        return self.output_norm(pre_norm, *condition), pre_norm, cache  # [b, l, h], [b, l, h]
+
+
+def _norm(config: BackboneConfig) -> LayerNorm | ConditionalLayerNorm:
+    eps, double_backward = config.layer_norm_eps, config.double_backward
+    if config.condition_size:
+        return ConditionalLayerNorm(config.hidden_size, config.condition_size, eps=eps, double_backward=double_backward)
+    return LayerNorm(config.hidden_size, eps=eps, double_backward=double_backward)
 
 
 class Backbone(nn.Layer):
@@ -183,44 +238,96 @@ class Backbone(nn.Layer):
         segment_ids: paddle.Tensor | None = None,
         mask: Mask | None = None,
         positions: paddle.Tensor | None = None,
+        real: paddle.Tensor | None = None,
         added: paddle.Tensor | None = None,
+        condition: paddle.Tensor | None = None,
+        cache: Cache | None = None,
         all_layers: bool = False,
     ) -> BackboneOutput:
         """``ids`` [b, l], ``segment_ids`` [b, l] (default: all 0), ``positions`` [b, l] or [l] (default: counted from the left).
 
-        ``added`` [b, l, h]: what a task knows of its tokens, summed with their embeddings.
+        ``real`` [b, l]: true for tokens that are no padding (default: ``ids != pad_id``). ``mask`` None hides padding from every query; a
+        mask that is given is used as it is, so compose it with :func:`padding_mask` where rows are padded.
 
-        ``mask`` None hides padding (``ids == pad_id``) from every query; a mask that is given is used as it is, so
-        compose it with :func:`padding_mask` where rows are padded.
-        Raises ValueError for ids longer than the positions the encoder has, and for a mask where a convolution would look past it.
+        ``added`` [b, l, h]: what a task knows of its tokens, summed with their embeddings. ``condition`` [b, c]: for an encoder with
+        conditional normalisation.
+
+        ``cache``: an empty :class:`Cache` at first, then the one of the last output; ``ids`` are the new tokens alone, the mask is
+        [b, 1, l, k] over old and new ones, and positions go on after the real tokens seen.
+
+        Raises ValueError for ids longer than the positions the encoder has, for an empty or wholly padded text, for a condition
+        where none is taken or the other way round, and for a mask or cache where a convolution would look past it.
         """
-        if paddle.in_dynamic_mode():  # a recorded graph has no lengths yet
-            self._check_length(ids, positions)
-        if mask is not None and self.convolution is not None:
-            raise ValueError("a convolution sees tokens that the mask hides: make the encoder with convolution_width=0")
-        real = ids != self.config.pad_id  # [b, l]
-        if mask is None:
-            mask = padding_mask(real)
+        eager = paddle.in_dynamic_mode()  # a recorded graph has no lengths yet
+        keep, cache = cache is not None, Cache() if cache is None else cache
+        if eager:
+            self._check(ids, positions, cache)
+        if self.convolution is not None and (mask is not None or cache.length):
+            raise ValueError("a convolution sees tokens that mask and cache hide: make the encoder with convolution_width=0")
+        if (condition is None) == bool(self.config.condition_size):
+            asked = f"takes a condition of {self.config.condition_size}" if self.config.condition_size else "takes no condition"
+            raise ValueError(f"this encoder {asked}, found {'none' if condition is None else list(condition.shape)}: see condition_size")
+        real = ids != self.config.pad_id if real is None else real.astype("bool")  # [b, l]
+        given = positions is not None
+        positions = self._positions(ids, real, positions, cache)  # [b, l]
         hidden = self.embeddings(ids, segment_ids, positions, added)  # [b, l, h]
         if self.convolution is not None:
             hidden = self.convolution(hidden, real)  # [b, l, h]
+        all_real, all_positions, old_layers = real, positions, [LayerCache()] * len(self.blocks)  # [b, k], [b, k]
+        if cache.length:
+            all_real = paddle.concat([cache.real, real], axis=1)  # [b, k]
+            all_positions = paddle.concat([cache.positions, positions], axis=1)  # [b, k]
+            old_layers = list(cache.layers)
+        mask = padding_mask(all_real) if mask is None else mask
+        in_order = self.config.attention == "dot_product" or not (given or cache.length)
+        places = None if in_order else self._places(positions)  # [b, l]
+        key_places = None if in_order else self._places(all_positions)  # [b, k]
+        taken = () if condition is None else (condition,)
         layers: list[paddle.Tensor] | None = [] if all_layers else None
-        pre_norm = hidden  # [b, l, h]
-        for block in self.blocks:
-            hidden, pre_norm = block(hidden, mask)  # [b, l, h], [b, l, h]
+        pre_norm, caches = hidden, []  # [b, l, h]
+        for index, block in enumerate(self.blocks):  # a graph cannot be recorded through zip(strict=True)
+            hidden, pre_norm, new = block(hidden, mask, places, key_places, taken, old_layers[index])  # [b, l, h], [b, l, h]
+            caches.append(new)
             if layers is not None:
                 layers.append(hidden)
         pooled = None if self.pooler is None else F.tanh(self.pooler(hidden[:, 0]))  # [b, h]
-        return BackboneOutput(hidden, pre_norm, layers, pooled)
+        longer = Cache(tuple(caches), all_real, all_positions) if keep else None
+        return BackboneOutput(hidden, pre_norm, layers, pooled, longer)
 
-    def _check_length(self, ids: paddle.Tensor, positions: paddle.Tensor | None) -> None:
+    def _positions(
+        self, ids: paddle.Tensor, real: paddle.Tensor, positions: paddle.Tensor | None, cache: Cache
+    ) -> paddle.Tensor:
+        if positions is not None:
+            return positions.unsqueeze(0).expand(ids.shape) if positions.ndim == 1 else positions  # [b, l]
+        if self.config.position_start == "zero":
+            counted = paddle.cumsum(paddle.ones_like(ids), axis=1) - 1  # [b, l]
+        else:
+            whole = real.astype("int64")  # [b, l]
+            counted = paddle.cumsum(whole, axis=1) * whole + self.config.pad_id  # [b, l]
+        if cache.real is None:
+            return counted  # [b, l]
+        seen = cache.real.astype("int64").sum(axis=1, keepdim=True)  # [b, 1]
+        return counted + seen  # [b, l]
+
+    def _places(self, positions: paddle.Tensor) -> paddle.Tensor:
+        first = 0 if self.config.position_start == "zero" else self.config.pad_id + 1
+        return paddle.clip(positions - first, min=0)  # [b, l]
+
+    def _check(self, ids: paddle.Tensor, positions: paddle.Tensor | None, cache: Cache) -> None:
         if ids.ndim != 2:
             raise ValueError(f"ids must be [b, l], found shape {list(ids.shape)}: use unsqueeze(0) for one text")
-        longest = self.config.max_length
-        if positions is None and ids.shape[1] > longest:
+        if 0 in ids.shape:
+            raise ValueError(f"ids must hold at least one text of at least one token, found shape {list(ids.shape)}: drop empty texts")
+        if cache.real is not None and cache.real.shape[0] != ids.shape[0]:
+            raise ValueError(f"the cache holds {cache.real.shape[0]} rows, ids {ids.shape[0]}: select the cache's rows first")
+        longest, needed = self.config.max_length, cache.length + ids.shape[1]
+        if positions is not None:
+            needed = int(positions.max()) + 1 - (self.config.max_positions - longest)
+        elif needed > longest and cache.real is not None:  # padding in the cache takes no position
+            needed = int(cache.real.astype("int64").sum(axis=1).max()) + ids.shape[1]
+        if needed > longest:
             raise ValueError(
-                f"{ids.shape[1]} tokens do not fit the {longest} positions of this encoder: "
-                f"cut the text into windows of at most {longest} tokens"
+                f"{needed} tokens do not fit the {longest} positions of this encoder: cut the text into windows of at most {longest} tokens"
             )
 
 

@@ -26,6 +26,7 @@ class Mask:
             )
         self.bool = allowed  # [b or 1, 1 or heads, q or 1, k]
         self._additive: dict[tuple, paddle.Tensor] = {}
+        self._checked = False
 
     def additive(self, dtype: str | paddle.dtype = "float32", *, shape: Sequence[int] | None = None) -> paddle.Tensor:
         """0 where attention is allowed, the most negative finite number of ``dtype`` where not; the shape of ``bool``.
@@ -45,6 +46,23 @@ class Mask:
         barred = paddle.full_like(self.bool, float(paddle.finfo(target).min), dtype=chosen_in)  # [b or 1, 1 or heads, q or 1, k]
         filled = paddle.where(self.bool, free, barred)  # [b or 1, 1 or heads, q or 1, k]
         return filled if target == chosen_in else filled.astype(target)  # [b or 1, 1 or heads, q or 1, k]
+
+    def check(self) -> Mask:
+        """This mask itself. Raises ValueError when it hides everything from a text: its output would be the average of what it must not see.
+
+        A single query that sees nothing, such as left padding under a causal mask, is no fault.
+        """
+        if not self._checked:
+            on_cpu = self.bool.place.is_cpu_place()  # where NumPy is ten times faster
+            seen = self.bool.numpy().any(axis=(1, 2, 3)) if on_cpu else self.bool.any(axis=[1, 2, 3]).numpy()  # [b or 1]
+            if not seen.all():
+                rows = [row for row, any_seen in enumerate(seen) if not any_seen]
+                raise ValueError(
+                    f"the mask {list(self.bool.shape)} hides every token of text {', '.join(map(str, rows[:5]))} of {len(seen)}: "
+                    "drop empty texts, and give every text at least one real token"
+                )
+            self._checked = True
+        return self
 
     def __and__(self, other: Mask) -> Mask:
         """Attention only where both masks allow it."""
@@ -100,7 +118,7 @@ def unilm_mask(segment_ids: paddle.Tensor, valid: paddle.Tensor | None = None) -
     """
     if segment_ids.ndim != 2:
         raise ValueError(f"segment_ids must be [b, l], found shape {list(segment_ids.shape)}: use unsqueeze(0) for one text")
-    if valid is not None and list(valid.shape) != list(segment_ids.shape):
+    if paddle.in_dynamic_mode() and valid is not None and list(valid.shape) != list(segment_ids.shape):
         raise ValueError(f"valid {list(valid.shape)} and segment_ids {list(segment_ids.shape)} differ: give both as [b, l]")
     segments = segment_ids.astype("int64")  # [b, l]
     reached = paddle.cumsum(segments, axis=1)  # [b, l]

@@ -59,20 +59,20 @@ def _gradient_matters(*tensors: paddle.Tensor) -> bool:
 class LayerNorm(nn.Layer):
     """Layer normalisation over the last axis, gain 1 and bias 0 at the start: [..., size] gives [..., size].
 
-    ``primitives`` computes it from operations that have a second derivative (Paddle's fused kernel has none in eager
+    ``double_backward`` computes it from operations that have a second derivative (Paddle's fused kernel has none in eager
     mode), for gradient penalties; it is several times slower. Raises ValueError for a last axis that is not ``size``.
     """
 
-    def __init__(self, size: int, *, eps: float = 1e-12, primitives: bool = False):
+    def __init__(self, size: int, *, eps: float = 1e-12, double_backward: bool = False):
         super().__init__()
-        self.size, self.eps, self.primitives = size, eps, primitives
+        self.size, self.eps, self.double_backward = size, eps, double_backward
         self.weight = self.create_parameter([size], default_initializer=nn.initializer.Constant(1.0))  # [size]
         self.bias = self.create_parameter([size], is_bias=True)  # [size]
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         if x.shape[-1] != self.size:
             raise ValueError(f"LayerNorm was made for a last axis of {self.size}, found {list(x.shape)}: make it with size={x.shape[-1]}")
-        if self.primitives:
+        if self.double_backward:
             return normalise(x, self.eps) * self.weight + self.bias  # [..., size]
         if self.training and _gradient_matters(x, self.weight, self.bias):
             return _FastGradient.apply(x, self.weight, self.bias, self.eps)  # [..., size]
@@ -85,7 +85,7 @@ class ConditionalLayerNorm(nn.Layer):
     So it equals :class:`LayerNorm` for any condition until it is trained.
 
     ``condition_hidden`` first projects the condition to that width (bias-free, then ``condition_activation``).
-    ``primitives`` as in :class:`LayerNorm`.
+    ``double_backward`` as in :class:`LayerNorm`.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ class ConditionalLayerNorm(nn.Layer):
         eps: float = 1e-12,
         condition_hidden: int | None = None,
         condition_activation: str = "tanh",
-        primitives: bool = False,
+        double_backward: bool = False,
     ):
         super().__init__()
-        self.size, self.condition_size, self.eps, self.primitives = size, condition_size, eps, primitives
+        self.size, self.condition_size, self.eps, self.double_backward = size, condition_size, eps, double_backward
         self.weight = self.create_parameter([size], default_initializer=nn.initializer.Constant(1.0))  # [size]
         self.bias = self.create_parameter([size], is_bias=True)  # [size]
         self.condition_activation = get_activation(condition_activation)
@@ -126,6 +126,6 @@ class ConditionalLayerNorm(nn.Layer):
             condition = self.condition_activation(self.condition_projection(condition))  # [b, 1.., condition_hidden]
         weight = self.weight + self.weight_projection(condition)  # [b, 1.., size]
         bias = self.bias + self.bias_projection(condition)  # [b, 1.., size]
-        if self.primitives:
+        if self.double_backward:
             return normalise(x, self.eps) * weight + bias  # [..., size]
         return F.layer_norm(x, [self.size], epsilon=self.eps) * weight + bias  # [..., size]

@@ -1,16 +1,15 @@
 """Weights and vocabulary into the backbone: Hugging Face folders, PaddleNLP folders and zoo names, our own run folders.
 
-The only file that touches PaddleNLP and that reads pickle (``.pdparams``, through a reader that refuses everything but arrays).
+The only file that touches PaddleNLP.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import pickle
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ import numpy as np
 from .backbone import Backbone, BackboneConfig
 from .errors import InputError, input_error
 from .files import write_json
-from .tensors import assign, layout_of
+from .pdparams import read_pdparams
+from .tensors import assign, layout_of, place_of
 
 ENCODER_FILE = "encoder.json"
 VOCABULARY_FILE = "vocab.txt"
@@ -35,7 +35,8 @@ class Pretrained:
     """An encoder with the vocabulary it was trained on.
 
     ``ignored`` names every tensor of the source that the encoder has no place for (pooler, language-model head,
-    position ids, layers above ``num_layers``).
+    position ids, layers above ``num_layers``). ``others`` holds those of them that are no layer of the encoder, by their names in the
+    source: heads that another module may want.
     """
 
     backbone: Backbone
@@ -43,6 +44,12 @@ class Pretrained:
     lower_case: bool
     source: str
     ignored: tuple[str, ...] = ()
+    others: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def without(self, used: Collection[str]) -> Pretrained:
+        """The same, with tensors that found a place after all no longer among the ignored ones."""
+        others = {name: tensor for name, tensor in self.others.items() if name not in used}
+        return replace(self, ignored=tuple(name for name in self.ignored if name not in used), others=others)
 
 
 def new_backbone(config: BackboneConfig) -> Backbone:
@@ -108,7 +115,8 @@ def load_backbone(
     )
     if ignored:
         _log.info("%s: %d tensors have no place in the encoder (Pretrained.ignored names them)", source, len(ignored))
-    return Pretrained(backbone, found.tokens, found.lower_case, str(source), ignored)
+    others = {name: found.tensors[name] for name in ignored if place_of(name, found.layout) == ""}
+    return Pretrained(backbone, found.tokens, found.lower_case, str(source), ignored, others)
 
 
 # -- what a source holds ---------------------------------------------------------------------------------------------
@@ -273,64 +281,6 @@ def _read_safetensors(file: Path) -> dict[str, np.ndarray]:
             remedy="Copy the file again from its source; save bfloat16 weights as float32 first.",
             file=file,
         ) from error
-
-
-_PICKLE_NAMES = {
-    ("collections", "OrderedDict"),
-    ("builtins", "tuple"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("_codecs", "encode"),
-}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Reads what ``paddle.save`` writes for a state dict: dictionaries, strings and numpy arrays. Refuses the rest by name."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _PICKLE_NAMES:
-            raise pickle.UnpicklingError(f"the file asks for {module}.{name}")
-        if name == "_reconstruct":
-            return np.empty(0).__reduce__()[0]
-        return super().find_class(module, name)
-
-
-def read_pdparams(file: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a ``.pdparams`` file by name. Raises InputError for anything in it that is not an array."""
-    _log.warning("%s is pickle: reading arrays from it and refusing everything else", file)
-    try:
-        with open(file, "rb") as opened:
-            state = _ArrayUnpickler(opened).load()
-    except Exception as error:  # a damaged pickle raises nearly any exception
-        raise input_error(
-            "LIC-W010",
-            found=f"a pickle that is damaged or holds more than arrays ({error})",
-            expected="the state dict of a model as paddle.save writes it",
-            remedy="Do not use a file from a source you do not trust; save the model again as safetensors.",
-            file=file,
-        ) from error
-    tensors: dict[str, np.ndarray] = {}
-    strange: list[str] = []
-    for name, value in state.items() if isinstance(state, dict) else [("(the whole file)", state)]:
-        if isinstance(value, tuple) and len(value) == 2:
-            value = value[1]
-        if name == "StructuredToParameterName@@":  # paddle's own table of names, no tensor
-            continue
-        if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
-            tensors[name] = value
-        else:
-            strange.append(f"{name}: {type(value).__name__}")
-    if strange:
-        raise input_error(
-            "LIC-W010",
-            found=", ".join(strange[:5]),
-            expected="numeric arrays only",
-            remedy="Save the model again as safetensors (save_pretrained with safe_serialization=True).",
-            file=file,
-        )
-    return tensors
 
 
 # -- configurations ------------------------------------------------------------------------------------------------------

@@ -14,6 +14,9 @@ from .errors import input_error
 RUN_PREFIX = "backbone."
 """Of the encoder's tensors in a run folder's weights, which hold the task's head too."""
 
+LANGUAGE_MODEL_PREFIX = "language_model_head."
+"""Of :class:`UniLM`'s head, likewise."""
+
 _EMBEDDINGS = {
     "word_embeddings.weight": "token.weight",
     "position_embeddings.weight": "position.weight",
@@ -48,6 +51,17 @@ _BLOCK = {
         "norm2": "output_norm",
     },
 }
+_LANGUAGE_MODEL = {
+    "cls.predictions.transform.dense": "transform",
+    "cls.predictions.transform.LayerNorm": "norm",
+    "cls.predictions.transform": "transform",
+    "cls.predictions.layer_norm": "norm",
+    "cls.predictions.bias": "bias",
+    "cls.predictions.decoder_bias": "bias",
+    "lm_head.dense": "transform",
+    "lm_head.layer_norm": "norm",
+    "lm_head.bias": "bias",
+}
 _ASIDE = ("pooler.", "cls.", "lm_head.", "classifier.", "qa_outputs.", "linear_start.", "linear_end.", "embeddings.position_ids")
 
 
@@ -68,6 +82,27 @@ def place_of(name: str, layout: str) -> str | None:
     target, _, third = _BLOCK[layout][match[2]].partition("#")
     kind = {"gamma": "weight", "beta": "bias"}.get(match[3], match[3])
     return f"blocks.{match[1]}.{target}.{kind}" + (f"#{third}" if third else "")
+
+
+def language_model_tensors(others: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """A language-model head's tensors by our names, as float32 (linear weights [in, out]), and the names they had in the source."""
+    values: dict[str, np.ndarray] = {}
+    used = []
+    for name, tensor in others.items():
+        own = name.startswith(LANGUAGE_MODEL_PREFIX)
+        stem, _, kind = name.rpartition(".")
+        if own:
+            place = name[len(LANGUAGE_MODEL_PREFIX) :]
+        elif name in _LANGUAGE_MODEL:
+            place = _LANGUAGE_MODEL[name]
+        elif stem in _LANGUAGE_MODEL and kind in ("weight", "bias", "gamma", "beta"):
+            place = f"{_LANGUAGE_MODEL[stem]}.{ {'gamma': 'weight', 'beta': 'bias'}.get(kind, kind)}"
+        else:
+            continue
+        turned = place == "transform.weight" and (".dense" in stem)  # only Hugging Face's layout has it, and is [out, in]
+        values[place] = (tensor.T if turned else tensor).astype("float32")
+        used.append(name)
+    return values, tuple(used)
 
 
 def layout_of(names: Mapping[str, Any]) -> str:

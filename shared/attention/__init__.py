@@ -1,5 +1,33 @@
 """Attention kinds behind one interface: ``attention(hidden [b, l, h], mask) -> [b, l, h]``."""
 
-from .dot_product import MultiHeadAttention
+from .kinds import KindSettings, check_kind, count_parameters, kind_names, make_scores
+from .mixture import Mixture
+from .multi_head import LayerCache, MultiHeadAttention
+from .scores import DotProduct, Scores
+from .synthesizer import (
+    DenseSynthesizer,
+    FactorizedDenseSynthesizer,
+    FactorizedRandomSynthesizer,
+    RandomSynthesizer,
+    even_factors,
+    tiled_product,
+)
 
-__all__ = ["MultiHeadAttention"]
+__all__ = [
+    "DenseSynthesizer",
+    "DotProduct",
+    "FactorizedDenseSynthesizer",
+    "FactorizedRandomSynthesizer",
+    "KindSettings",
+    "LayerCache",
+    "Mixture",
+    "MultiHeadAttention",
+    "RandomSynthesizer",
+    "Scores",
+    "check_kind",
+    "count_parameters",
+    "even_factors",
+    "kind_names",
+    "make_scores",
+    "tiled_product",
+]

@@ -87,15 +87,22 @@ def test_a_row_that_may_attend_nowhere_attends_evenly(dtype):
     np.testing.assert_allclose(weights.numpy().ravel(), [0.25] * 4, atol=1e-6)
 
 
-def test_attention_over_nothing_has_finite_values_and_gradients():
+def test_a_query_that_sees_nothing_has_finite_values_and_gradients():
     paddle.seed(0)
     attention = MultiHeadAttention(hidden_size=8, num_heads=2)
     hidden = paddle.randn([2, 3, 8])  # [2, 3, 8]
     hidden.stop_gradient = False
-    out = attention(hidden, padding_mask([0, 2], 3))  # [2, 3, 8]
+    left_padded = padding_mask(paddle.to_tensor([[0, 1, 1], [1, 1, 1]]))
+    out = attention(hidden, causal_mask(3) & left_padded)  # [2, 3, 8]
     out.sum().backward()
     assert np.isfinite(out.numpy()).all()
     assert np.isfinite(hidden.grad.numpy()).all()
+
+
+def test_a_mask_that_hides_a_whole_text_is_refused():
+    attention = MultiHeadAttention(hidden_size=8, num_heads=2)
+    with pytest.raises(ValueError, match=r"mask \[2, 1, 1, 3\] hides every token of text 0 of 2: drop empty texts"):
+        attention(paddle.randn([2, 3, 8]), padding_mask([0, 2], 3))  # [2, 3, 8]
 
 
 def test_wrong_shapes_are_named():

@@ -9,10 +9,10 @@ def expected_norm(x: np.ndarray, eps: float) -> np.ndarray:
     return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + eps)
 
 
-@pytest.mark.parametrize("primitives", [False, True])
+@pytest.mark.parametrize("double_backward", [False, True])
 @pytest.mark.parametrize("training", [False, True])
-def test_check_values(primitives, training):
-    norm = LayerNorm(4, primitives=primitives)
+def test_check_values(double_backward, training):
+    norm = LayerNorm(4, double_backward=double_backward)
     norm.train() if training else norm.eval()
     x = paddle.to_tensor([[1.0, 2.0, 3.0, 4.0]], stop_gradient=False)  # [1, 4]
     np.testing.assert_allclose(norm(x).numpy(), [[-1.3416407865, -0.4472135955, 0.4472135955, 1.3416407865]], atol=1e-6)
@@ -38,7 +38,7 @@ def test_the_fast_gradient_equals_paddles_and_that_of_the_primitives(eps):
     fast = gradients(norm, x, upper)
     norm.eval()
     plain = gradients(norm, x, upper)
-    norm.primitives = True
+    norm.double_backward = True
     primitive = gradients(norm, x, upper)
     for one, two, three in zip(fast, plain, primitive, strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
@@ -46,7 +46,7 @@ def test_the_fast_gradient_equals_paddles_and_that_of_the_primitives(eps):
 
 
 def test_primitives_can_be_differentiated_twice():
-    norm = LayerNorm(4, primitives=True)
+    norm = LayerNorm(4, double_backward=True)
     x = paddle.to_tensor([[1.0, 2.0, 4.0, 8.0]], stop_gradient=False)  # [1, 4]
     (first,) = paddle.grad((norm(x) ** 3).sum(), x, create_graph=True)  # [1, 4]
     (second,) = paddle.grad((first * first).sum(), x)  # [1, 4]
@@ -77,24 +77,24 @@ def test_wrong_width_is_named():
         LayerNorm(4)(paddle.zeros([2, 3]))  # [2, 3]
 
 
-@pytest.mark.parametrize("primitives", [False, True])
+@pytest.mark.parametrize("double_backward", [False, True])
 @pytest.mark.parametrize("hidden", [None, 5])
-def test_a_new_conditional_norm_ignores_its_condition(primitives, hidden):
+def test_a_new_conditional_norm_ignores_its_condition(double_backward, hidden):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 3, 6)).astype("float32")
     condition = rng.normal(size=(2, 4)).astype("float32") * 100
-    norm = ConditionalLayerNorm(6, 4, primitives=primitives, condition_hidden=hidden)
+    norm = ConditionalLayerNorm(6, 4, double_backward=double_backward, condition_hidden=hidden)
     found = norm(paddle.to_tensor(x), paddle.to_tensor(condition))  # [2, 3, 6]
     np.testing.assert_allclose(found.numpy(), expected_norm(x, 1e-12), atol=1e-5)
 
 
-@pytest.mark.parametrize("primitives", [False, True])
-def test_conditions_shift_and_scale_as_the_formula_says(primitives):
+@pytest.mark.parametrize("double_backward", [False, True])
+def test_conditions_shift_and_scale_as_the_formula_says(double_backward):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(2, 3, 6)).astype("float32")
     condition = rng.normal(size=(2, 4)).astype("float32")
     gain, shift = rng.normal(size=(4, 6)).astype("float32"), rng.normal(size=(4, 6)).astype("float32")
-    norm = ConditionalLayerNorm(6, 4, primitives=primitives)
+    norm = ConditionalLayerNorm(6, 4, double_backward=double_backward)
     norm.bias_projection.weight.set_value(shift)
     moved = norm(paddle.to_tensor(x), paddle.to_tensor(condition))  # [2, 3, 6]
     np.testing.assert_allclose(moved.numpy(), expected_norm(x, 1e-12) + (condition @ shift)[:, None], atol=1e-5)

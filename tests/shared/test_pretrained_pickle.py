@@ -11,7 +11,7 @@ import paddle
 import pytest
 
 from shared.errors import InputError
-from shared.pretrained import read_pdparams
+from shared.pdparams import read_pdparams
 
 
 class _Runs:
@@ -53,7 +53,7 @@ def test_pickled_arrays_come_back_and_the_reading_is_said(protocol, tmp_path, ca
     layer = paddle.nn.Linear(3, 2)
     file = tmp_path / "model_state.pdparams"
     paddle.save(layer.state_dict(), str(file), protocol=protocol)
-    with caplog.at_level("WARNING", logger="shared.pretrained"):
+    with caplog.at_level("WARNING", logger="shared.pdparams"):
         found = read_pdparams(file)
     assert set(found) == {"weight", "bias"}
     np.testing.assert_array_equal(found["weight"], layer.weight.numpy())

@@ -1,0 +1,73 @@
+"""What an attention kind is: a layer that turns heads of projected tokens into scores, before mask and softmax.
+
+Notation: b batch, n heads, d head size, q new tokens, k all tokens so far, l either, h = n d hidden.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import paddle
+from paddle import nn
+
+
+class Scores(nn.Layer):
+    """Base of the attention kinds.
+
+    ``query_parts`` and ``key_parts`` say how many [b, n, l, d] projections of the tokens a kind asks of :class:`MultiHeadAttention`,
+    which makes them all, with the values, in one matrix product. Key parts are what a cache keeps.
+    ``max_length`` is the longest text that the kind has weights for, None for any.
+    """
+
+    query_parts = 0
+    key_parts = 0
+    max_length: int | None = None
+
+    def forward(
+        self,
+        queries: Sequence[paddle.Tensor],
+        keys: Sequence[paddle.Tensor],
+        query_places: paddle.Tensor | None,
+        key_places: paddle.Tensor | None,
+        lengths: tuple[int, int],
+    ) -> paddle.Tensor:
+        """``queries`` [b, n, q, d] and ``keys`` [b, n, k, d], one a part; gives scores [b or 1, n, q, k].
+
+        ``query_places`` [b, q] and ``key_places`` [b, k] are where the tokens stand in their texts, from 0; None for both means that
+        tokens stand in order, from 0. ``lengths`` is (q, k).
+        """
+        raise NotImplementedError
+
+    def replaced_parameters(self, hidden_size: int) -> int:
+        """Weights of the scores without biases: what stands in for the 2 h^2 of queries and keys (Synthesizer, table 1)."""
+        own = sum(int(parameter.size) for name, parameter in self.named_parameters() if not name.split(".")[-1].startswith("bias"))
+        return own + (self.query_parts + self.key_parts) * hidden_size * hidden_size
+
+    def _check_places(self, length: int) -> None:
+        if self.max_length is not None and paddle.in_dynamic_mode() and length > self.max_length:
+            raise ValueError(
+                f"{length} tokens do not fit the {self.max_length} that this {type(self).__name__} has weights for: "
+                f"cut the text into windows of at most {self.max_length} tokens, or make it with max_length={length}"
+            )
+
+
+class DotProduct(Scores):
+    """``Q K^T / sqrt(d)`` (Vaswani and others, arXiv 1706.03762)."""
+
+    query_parts = 1
+    key_parts = 1
+
+    def __init__(self, head_size: int):
+        super().__init__()
+        self.scale = 1.0 / math.sqrt(head_size)
+
+    def forward(
+        self,
+        queries: Sequence[paddle.Tensor],
+        keys: Sequence[paddle.Tensor],
+        query_places: paddle.Tensor | None,
+        key_places: paddle.Tensor | None,
+        lengths: tuple[int, int],
+    ) -> paddle.Tensor:
+        return paddle.matmul(queries[0] * self.scale, keys[0], transpose_y=True)  # [b, n, q, k]
