@@ -12,14 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
+from . import bench_components
+
 app = typer.Typer(help="How fast the parts are on this machine, beside what else does the same work.", no_args_is_help=True)
 PEERS = ("tokenizers", "paddlenlp")
 _TEXT_FILES = (".json", ".jsonl", ".txt")
-
-
-@app.callback()
-def _bench() -> None:
-    """Keeps ``text`` a verb of its own while it is the only one."""
+app.command("components")(bench_components.command)
 
 
 def text(

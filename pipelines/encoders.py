@@ -59,18 +59,25 @@ def open_encoder(settings: EncoderSettings, *, texts: Sequence[str], data: Path 
         from shared.backbone import Backbone, BackboneConfig
 
         vocabulary = Vocabulary.build(texts, max_size=settings.vocab_size)
-        config = BackboneConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=settings.hidden_size,
-            num_layers=settings.num_layers or 2,
-            num_heads=settings.num_heads,
-            intermediate_size=settings.intermediate_size,
-            dropout=settings.dropout,
-            attention_dropout=settings.attention_dropout,
-            pad_id=vocabulary.pad_id,
-            initializer_range=INITIALIZER_RANGE * (BASE_HIDDEN_SIZE / settings.hidden_size) ** 0.5,
-            convolution_width=settings.convolution_width,
-        )
+        try:
+            config = BackboneConfig(
+                vocab_size=len(vocabulary),
+                hidden_size=settings.hidden_size,
+                num_layers=settings.num_layers or 2,
+                num_heads=settings.num_heads,
+                intermediate_size=settings.intermediate_size,
+                dropout=settings.dropout,
+                attention_dropout=settings.attention_dropout,
+                pad_id=vocabulary.pad_id,
+                initializer_range=INITIALIZER_RANGE * (BASE_HIDDEN_SIZE / settings.hidden_size) ** 0.5,
+                convolution_width=settings.convolution_width,
+                attention=settings.attention,
+                activation=settings.activation,
+            )
+        except ValueError as error:
+            raise input_error(
+                "LIC-E003", found=str(error), expected="an encoder that can be made", remedy="Correct the recipe's [encoder]."
+            ) from error
         return Encoder(Backbone(config), vocabulary, True, "scratch")
     from shared.pretrained import load_backbone
 

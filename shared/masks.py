@@ -101,7 +101,7 @@ def padding_mask(lengths_or_valid: paddle.Tensor | Sequence, max_length: int | N
 
 def causal_mask(length: int) -> Mask:
     """Every query sees itself and the keys before it: a mask [1, 1, length, length]."""
-    if length < 1:
+    if paddle.in_dynamic_mode() and length < 1:
         raise ValueError(f"length must be at least 1, found {length}: give the number of tokens")
     places = paddle.arange(length)  # [l]
     return Mask((places.unsqueeze(0) <= places.unsqueeze(1)).unsqueeze([0, 1]))  # [1, 1, l, l]

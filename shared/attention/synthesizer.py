@@ -178,7 +178,7 @@ def tiled_product(row_a: paddle.Tensor, row_b: paddle.Tensor, tiling: str) -> pa
     if tiling == "tile":
         return paddle.tile(row_a, [*ones, b]) * paddle.tile(row_b, [*ones, a])  # [..., a b]
     pairs = row_a.unsqueeze(-1) * row_b.unsqueeze(-2)  # [..., a, b]
-    return paddle.flatten(pairs, start_axis=-2)  # [..., a b]
+    return pairs.reshape([0] * (row_a.ndim - 1) + [a * b])  # [..., a b]
 
 
 def even_factors(length: int) -> tuple[int, int]:

@@ -68,13 +68,14 @@ class LinearChainCRF(nn.Layer):
         """Negative log-likelihood per sequence and chain, [b, r].
 
         ``emissions`` [b, l, r, k] (float), ``tags`` [b, l, r] (int; anything beyond the length), ``lengths`` [b] (int, 1..l).
+        Raises ValueError for other shapes, tags and lengths.
         """
         emissions = emissions.astype("float32")  # [b, l, r, k]
         return self.log_partition(emissions, lengths) - self.path_score(emissions, tags, lengths)  # [b, r]
 
     def log_partition(self, emissions: paddle.Tensor, lengths: paddle.Tensor) -> paddle.Tensor:
         """log Z, [b, r]: the log of the summed exponentiated scores of every allowed tagging."""
-        self._check(emissions)
+        self._check(emissions, lengths)
         moves = paddle.exp(self.masked_transitions())  # [r, k, k]
         steps = paddle.unbind(paddle.transpose(emissions, [1, 2, 0, 3]), axis=0)  # l of [r, b, k]
         alpha = steps[0] + self._start_penalty  # [r, b, k]
@@ -90,10 +91,15 @@ class LinearChainCRF(nn.Layer):
 
     def path_score(self, emissions: paddle.Tensor, tags: paddle.Tensor, lengths: paddle.Tensor) -> paddle.Tensor:
         """Score of the given tagging, [b, r]."""
-        self._check(emissions)
+        self._check(emissions, lengths)
         b, l, r, k = emissions.shape
-        tags = tags.astype("int64")  # [b, l, r]
-        valid = (paddle.arange(l).unsqueeze(0) < lengths.astype("int64").unsqueeze(1)).astype("float32")  # [b, l]
+        if paddle.in_dynamic_mode() and list(tags.shape) != [b, l, r]:
+            raise ValueError(f"emissions {list(emissions.shape)} need tags {[b, l, r]}, found {list(tags.shape)}: give one tag a chain and token")
+        real = paddle.arange(l).unsqueeze(0) < lengths.astype("int64").unsqueeze(1)  # [b, l]
+        tags = tags.astype("int64") * real.astype("int64").unsqueeze(-1)  # [b, l, r]
+        if paddle.in_dynamic_mode() and not 0 <= int(tags.min()) <= int(tags.max()) < k:
+            raise ValueError(f"tags within the lengths must be 0 to {k - 1}, found {int(tags.min())} to {int(tags.max())}: see num_tags={k}")
+        valid = real.astype("float32")  # [b, l]
         at = paddle.take_along_axis(emissions, tags.unsqueeze(-1), axis=-1).squeeze(-1)  # [b, l, r]
         score = (at * valid.unsqueeze(-1)).sum(axis=1)  # [b, r]
         if l > 1:
@@ -103,7 +109,7 @@ class LinearChainCRF(nn.Layer):
             score = score + (moved * valid[:, 1:].unsqueeze(-1)).sum(axis=1)  # [b, r]
         return score
 
-    def _check(self, emissions: paddle.Tensor) -> None:
+    def _check(self, emissions: paddle.Tensor, lengths: paddle.Tensor) -> None:
         if emissions.ndim != 4 or list(emissions.shape[2:]) != [self.num_chains, self.num_tags]:
             raise ValueError(
                 f"emissions must be [b, l, {self.num_chains}, {self.num_tags}], found {list(emissions.shape)}: "
@@ -111,6 +117,15 @@ class LinearChainCRF(nn.Layer):
             )
         if emissions.shape[1] == 0:
             raise ValueError("emissions of length 0: a sequence needs at least one token, drop empty ones before")
+        if not paddle.in_dynamic_mode():  # a recorded graph has neither lengths nor values
+            return
+        if list(lengths.shape) != [emissions.shape[0]]:
+            raise ValueError(f"emissions {list(emissions.shape)} need lengths [{emissions.shape[0]}], found {list(lengths.shape)}: give one a row")
+        if not 1 <= int(lengths.min()) <= int(lengths.max()) <= emissions.shape[1]:
+            raise ValueError(
+                f"lengths must be 1 to {emissions.shape[1]}, found {int(lengths.min())} to {int(lengths.max())}: "
+                "drop empty sequences before"
+            )
 
 
 def _checked(name: str, array: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:

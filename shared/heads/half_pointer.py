@@ -31,8 +31,7 @@ class HalfPointer(nn.Layer):
 
     def forward(self, hidden: paddle.Tensor) -> paddle.Tensor:
         """Logits [b, l, k, 2] of ``hidden`` [b, l, h]."""
-        b, l = hidden.shape[:2]
-        return self.project(hidden).reshape([b, l, self.num_labels, 2])  # [b, l, k, 2]
+        return self.project(hidden).reshape([0, 0, self.num_labels, 2])  # [b, l, k, 2]
 
     def probabilities(self, logits: paddle.Tensor) -> paddle.Tensor:
         """[b, l, k, 2] gives [b, l, k, 2]."""
@@ -41,8 +40,14 @@ class HalfPointer(nn.Layer):
     def loss(self, logits: paddle.Tensor, tags: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
         """Cross entropy averaged over the two ends, summed over labels, averaged over the real tokens, [].
 
-        ``tags`` [b, l, k, 2] float, ``mask`` [b, l] float, 1 at real tokens.
+        ``tags`` [b, l, k, 2] float, ``mask`` [b, l] float, 1 at real tokens. Raises ValueError for other shapes and a mask without a token.
         """
+        if list(tags.shape) != list(logits.shape) or list(mask.shape) != list(logits.shape[:2]):
+            raise ValueError(
+                f"logits {list(logits.shape)}, tags {list(tags.shape)} and mask {list(mask.shape)} do not fit: give [b, l, k, 2] twice and [b, l]"
+            )
+        if paddle.in_dynamic_mode() and not float(mask.sum()) > 0:
+            raise ValueError(f"the mask {list(mask.shape)} hides every token: leave batches without text out")
         losses = powered_bce(logits, tags, self.power).sum(axis=[2, 3]) * 0.5  # [b, l]
         return (losses * mask).sum() / mask.sum()  # []
 
