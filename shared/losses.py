@@ -147,8 +147,7 @@ def seq2seq_cross_entropy(
     wanted = segment_ids[:, 1:] == 1  # [b, l-1]
     if paddle.in_dynamic_mode() and (0 in wanted.shape or not bool(wanted.any())):
         raise ValueError(
-            f"segment_ids {list(segment_ids.shape)} mark no target token (segment 1 behind the first place): "
-            "give every batch at least one target"
+            f"segment_ids {list(segment_ids.shape)} mark no target token (segment 1 behind the first place): give every batch at least one target"
         )
     if double_backward or not paddle.in_dynamic_mode():  # choosing rows has no second derivative on paddle 2.6, and no fixed shape
         chosen = wanted.astype("int64")  # [b, l-1]
@@ -201,9 +200,7 @@ def _picked(logits: paddle.Tensor, labels: paddle.Tensor) -> paddle.Tensor:
 # -- sentences in pairs ------------------------------------------------------------------------------------------
 
 
-def in_batch_similarity(
-    vectors: paddle.Tensor, scale: float = 30.0, *, reduction: str = "mean", double_backward: bool = False
-) -> paddle.Tensor:
+def in_batch_similarity(vectors: paddle.Tensor, scale: float = 30.0, *, reduction: str = "mean", double_backward: bool = False) -> paddle.Tensor:
     """Every sentence must find its partner among all others of the batch (SimBERT, kexue.fm article 7427).
 
     ``vectors`` [2n, h], partners one behind the other: (0, 1), (2, 3) ... They are brought to length 1; the softmax over row i of

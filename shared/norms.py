@@ -21,7 +21,10 @@ def normalise(x: paddle.Tensor, eps: float) -> paddle.Tensor:
 
 
 class _FastGradient(paddle.autograd.PyLayer):
-    """Paddle's layer normalisation forward; backward by matrix products, which on CPU take a quarter of its own kernel's time."""
+    """Paddle's layer normalisation forward; backward by matrix products, which on CPU take a quarter of its own kernel's time.
+
+    It can be differentiated twice, but not for ``double_backward``: ``paddle.grad`` of some inputs only refuses a PyLayer with several.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, eps: float) -> paddle.Tensor:

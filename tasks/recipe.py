@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -41,6 +41,8 @@ class EncoderSettings(Settings):
     num_heads: int = Field(4, ge=1, description="scratch only")
     intermediate_size: int = Field(512, ge=8, description="scratch only")
     vocab_size: int = Field(8000, ge=100, description="scratch only: upper limit")
+    attention: str = Field("dot_product", description="scratch only: an attention kind of shared.attention, or several joined by +")
+    activation: str = Field("gelu", description="scratch only: a name of shared.activations")
     convolution_width: int = Field(0, ge=0, description="scratch only: tokens that a convolution after the embeddings sees; odd, 0 for none")
 
     @model_validator(mode="after")
@@ -75,10 +77,24 @@ class TrainingSettings(Settings):
     warmup: float = Field(0.1, ge=0, le=1, description="share of the steps")
     weight_decay: float = Field(0.01, ge=0, description="not on biases, norms and transitions")
     clip_norm: float = Field(1.0, gt=0)
+    optimizer: Literal["adamw", "adax", "adax_l2", "adax_w"] = Field("adamw", description="adax never decays, adax_l2 through the gradient")
     evaluations_per_epoch: int = Field(1, ge=1)
     evaluation_tokens: int = Field(8192, ge=16, description="padded tokens a batch in evaluation and prediction")
     max_records: int | None = Field(None, ge=1, description="train on the first n records only")
     seed: int = 42
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adax_decays_nothing(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("optimizer") == "adax":
+            return {"weight_decay": 0.0, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _decay_has_an_effect(self) -> TrainingSettings:
+        if self.optimizer == "adax" and self.weight_decay:
+            raise ValueError(f"optimizer adax has no weight decay, found {self.weight_decay}: take adax_w or adax_l2, or weight_decay = 0")
+        return self
 
 
 class Recipe(Settings):

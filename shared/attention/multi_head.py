@@ -114,4 +114,5 @@ class MultiHeadAttention(nn.Layer):
 
 def _length(x: paddle.Tensor, axis: int) -> int:
     """The size of an axis, also in a graph that is being recorded, where it is a tensor."""
-    return x.shape[axis] if paddle.in_dynamic_mode() else paddle.shape(x)[axis]
+    size: int = x.shape[axis] if paddle.in_dynamic_mode() else paddle.shape(x)[axis]
+    return size

@@ -17,12 +17,16 @@ from paddle import nn
 
 from ..errors import work_error
 from ..features.batches import token_budget_batches
-from ..optim import linear_schedule, parameter_groups
+from ..optim import AdaX, AdaXL2, AdaXW, linear_schedule, parameter_groups
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """What the loop needs to know. Rates are the peaks of the schedule; ``warmup`` is a share of all steps."""
+    """What the loop needs to know. Rates are the peaks of the schedule; ``warmup`` is a share of all steps.
+
+    ``optimizer``: ``adamw``, ``adax_w`` (decay apart from the gradient, as AdamW's), ``adax_l2`` (decay through the gradient), ``adax``
+    (no decay; ``weight_decay`` must be 0).
+    """
 
     epochs: float
     batch_tokens: int
@@ -33,6 +37,7 @@ class LoopSettings:
     clip_norm: float
     evaluations_per_epoch: int
     seed: int
+    optimizer: str = "adamw"
 
 
 @dataclass(frozen=True)
@@ -86,20 +91,13 @@ def train(
 
     ``lengths`` [n]: tokens of every row, with special tokens; ``collate(rows)`` makes a batch for ``layer.loss(batch)``;
     ``evaluate()`` gives scores and the one number to maximise, with the layer in evaluation mode.
-    Raises ValueError when there is nothing to train on, WorkError when the loss or its gradient is no longer finite; the weights are
-    then still those of the last good step.
+    Raises ValueError when there is nothing to train on or the optimizer cannot be as the settings say, WorkError when the loss or its
+    gradient is no longer finite; the weights are then still those of the last good step.
     """
     batches = plan(lengths, settings)
     if not batches:
         raise ValueError("no batch to train on: the features hold no row")
-    optimizer = paddle.optimizer.AdamW(
-        learning_rate=settings.learning_rate,
-        parameters=parameter_groups(
-            layer, head_ratio=settings.head_learning_rate / settings.learning_rate, weight_decay=settings.weight_decay
-        ),
-        grad_clip=None,
-        weight_decay=0.0,
-    )
+    optimizer = make_optimizer(layer, settings)
     parameters = [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
     warmup = int(settings.warmup * len(batches))
     evaluation_steps = _evaluation_steps(batches, settings.evaluations_per_epoch)
@@ -138,6 +136,17 @@ def train(
             yield Evaluated(index + 1, done, scores, score, score > best)
             best = max(best, score)
     layer.eval()
+
+
+def make_optimizer(layer: nn.Layer, settings: LoopSettings) -> paddle.optimizer.Optimizer:
+    """The optimizer of ``settings`` over ``layer``, at the peak rate and without clipping. Raises ValueError for an unknown name."""
+    groups = parameter_groups(layer, head_ratio=settings.head_learning_rate / settings.learning_rate, weight_decay=settings.weight_decay)
+    if settings.optimizer == "adamw":
+        return paddle.optimizer.AdamW(learning_rate=settings.learning_rate, parameters=groups, weight_decay=0.0)
+    kinds = {"adax": AdaX, "adax_l2": AdaXL2, "adax_w": AdaXW}
+    if settings.optimizer not in kinds:
+        raise ValueError(f"the optimizer must be one of adamw, {', '.join(kinds)}, found {settings.optimizer!r}")
+    return kinds[settings.optimizer](settings.learning_rate, groups, check_finite=False)  # the loop checks the norm
 
 
 def clip_gradients(parameters: Sequence[paddle.Tensor], limit: float) -> float:

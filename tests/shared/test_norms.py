@@ -28,7 +28,7 @@ def gradients(norm: LayerNorm, x: np.ndarray, upper: np.ndarray):
 
 
 @pytest.mark.parametrize("eps", [1e-12, 1e-3])
-def test_the_fast_gradient_equals_paddles_and_that_of_the_primitives(eps):
+def test_the_fast_gradient_equals_paddles_and_that_of_the_twice_differentiable_form(eps):
     rng = np.random.default_rng(3)
     x, upper = (0.1 * rng.normal(size=(2, 3, 8)).astype("float32") for _ in range(2))
     norm = LayerNorm(8, eps=eps)
@@ -39,13 +39,13 @@ def test_the_fast_gradient_equals_paddles_and_that_of_the_primitives(eps):
     norm.eval()
     plain = gradients(norm, x, upper)
     norm.double_backward = True
-    primitive = gradients(norm, x, upper)
-    for one, two, three in zip(fast, plain, primitive, strict=True):
+    twice = gradients(norm, x, upper)
+    for one, two, three in zip(fast, plain, twice, strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
         np.testing.assert_allclose(one, three, atol=1e-5)
 
 
-def test_primitives_can_be_differentiated_twice():
+def test_double_backward_can_be_differentiated_twice():
     norm = LayerNorm(4, double_backward=True)
     x = paddle.to_tensor([[1.0, 2.0, 4.0, 8.0]], stop_gradient=False)  # [1, 4]
     (first,) = paddle.grad((norm(x) ** 3).sum(), x, create_graph=True)  # [1, 4]
@@ -119,3 +119,43 @@ def test_wrong_conditions_are_named():
         norm(paddle.zeros([2, 3, 6]), paddle.zeros([2, 5]))  # [2, 3, 6]
     with pytest.raises(ValueError, match="condition has 1 axes, x has 3"):
         norm(paddle.zeros([2, 3, 6]), paddle.zeros([4]))  # [2, 3, 6]
+
+
+@pytest.mark.parametrize("double_backward", [False, True])
+def test_section_9_a_bias_projection_shifts_exactly(double_backward):
+    """W_weight = 0 and W_bias = c0: the output is the plain norm plus c0 times the condition, for each position."""
+    norm = ConditionalLayerNorm(4, 1, double_backward=double_backward)
+    x = paddle.to_tensor([[[1.0, 2.0, 3.0, 4.0], [8.0, -2.0, 0.5, 0.0]]])  # [1, 2, 4]
+    plain = LayerNorm(4, double_backward=double_backward)(x)  # [1, 2, 4]
+    for value in (0.0, 1.0, -70.0):
+        np.testing.assert_allclose(norm(x, paddle.full([1, 1], value)).numpy(), plain.numpy(), rtol=0, atol=1e-6)
+    norm.bias_projection.weight.set_value(np.array([[0.5, -1.0, 0.0, 2.0]], dtype="float32"))
+    shifted = norm(x, paddle.ones([1, 1])).numpy() - norm(x, paddle.zeros([1, 1])).numpy()  # [1, 2, 4]
+    np.testing.assert_allclose(shifted, np.broadcast_to([0.5, -1.0, 0.0, 2.0], [1, 2, 4]), rtol=0, atol=1e-6)
+
+
+def test_paddle_grad_takes_some_inputs_only_where_double_backward_is_on():
+    norm = LayerNorm(4, double_backward=True)
+    x = paddle.to_tensor([[1.0, 2.0, 4.0, 8.0]], stop_gradient=False)  # [1, 4]
+    (slope,) = paddle.grad((norm(2.0 * x) ** 3).sum(), x, create_graph=True)  # [1, 4]
+    (slope * slope).sum().backward()
+    assert float(norm.weight.grad.abs().sum()) > 0
+
+
+def test_the_conditional_norm_can_be_differentiated_twice_in_its_condition():
+    paddle.seed(2)
+    norm = ConditionalLayerNorm(4, 3, double_backward=True)
+    norm.to(dtype="float64")
+    rng = np.random.default_rng(4)
+    norm.weight_projection.weight.set_value(rng.normal(size=(3, 4)))
+    x, condition, direction = (rng.normal(size=shape) for shape in ((2, 4), (2, 3), (2, 3)))
+
+    def slope(at: np.ndarray, *, create_graph: bool) -> tuple[paddle.Tensor, paddle.Tensor]:
+        point = paddle.to_tensor(at, stop_gradient=False)  # [2, 3]
+        out = norm(paddle.to_tensor(x), point)  # [2, 4]
+        return point, paddle.grad((out**3).sum(), point, create_graph=create_graph)[0]  # [2, 3]
+
+    point, first = slope(condition, create_graph=True)
+    (product,) = paddle.grad((first * paddle.to_tensor(direction)).sum(), point)  # [2, 3]
+    steps = [slope(condition + sign * 1e-6 * direction, create_graph=False)[1].numpy() for sign in (1, -1)]
+    np.testing.assert_allclose(product.numpy(), (steps[0] - steps[1]) / 2e-6, rtol=1e-6, atol=1e-7)

@@ -152,6 +152,24 @@ def test_values_that_do_not_fit_each_other():
     assert "not a multiple of num_heads 7" in problems("quick", "encoder.num_heads=7")[0].expected
 
 
+def test_the_choice_of_the_optimizer():
+    assert load("quick").training.optimizer == "adamw"
+    for name in ("adamw", "adax_l2", "adax_w"):
+        training = load("quick", f"training.optimizer={name}").training
+        assert training.optimizer == name and training.weight_decay == 0.01
+    (problem,) = problems("quick", "training.optimizer=adam")
+    assert problem.code == "LIC-R006" and problem.found == "training.optimizer = 'adam'" and "'adax_w'" in problem.expected
+
+
+def test_adax_has_no_weight_decay_and_says_so(tmp_path):
+    recipe = load("quick", "training.optimizer=adax")
+    assert recipe.training.weight_decay == 0.0
+    (tmp_path / "again.toml").write_text(recipe.as_toml(), encoding="utf-8")
+    assert load(tmp_path / "again.toml") == recipe
+    (problem,) = problems("quick", "training.optimizer=adax", "training.weight_decay=0.1")
+    assert problem.code == "LIC-R006" and "take adax_w or adax_l2, or weight_decay = 0" in problem.expected
+
+
 def test_what_is_missing(tmp_path):
     (tmp_path / "m.toml").write_text("[encoder]\n[training]\n", encoding="utf-8")
     found = {(problem.code, problem.found) for problem in problems(tmp_path / "m.toml")}

@@ -77,7 +77,8 @@ def test_initial_probability_and_thresholds():
     assert square(hidden).shape == [2, 5, 1, 2] and fourth(hidden).shape == [2, 5, 3, 2]
     np.testing.assert_allclose(square.probabilities(square(hidden)).numpy(), 0.25, rtol=1e-6)
     np.testing.assert_allclose(fourth.probabilities(fourth(hidden)).numpy(), 0.0625, rtol=1e-6)
-    for head, logit in ((square, 0.54277), (fourth, 1.35699)):
+    for head, logit, plain in ((square, 0.54277, 0.63246), (fourth, 1.35699, 0.79527)):
+        assert 1 / (1 + np.exp(-logit)) == pytest.approx(plain, abs=5e-6)
         below, above = head.probabilities(paddle.to_tensor([logit - 1e-4, logit + 1e-4])).tolist()
         assert below < 0.4 < above
 
@@ -115,3 +116,14 @@ def test_padding_changes_nothing():
     assert float(long) == pytest.approx(float(short), rel=1e-6)
     long.backward()
     assert np.isfinite(head.project.weight.grad.numpy()).all()
+
+
+def test_a_mask_that_hides_everything_and_wrong_shapes_are_named():
+    head = HalfPointer(4, 2)
+    logits = paddle.zeros([1, 3, 2, 2])  # [1, 3, 2, 2]
+    with pytest.raises(ValueError, match="hides every token"):
+        head.loss(logits, logits, paddle.zeros([1, 3]))
+    with pytest.raises(ValueError, match=r"mask \[1, 2\] do not fit"):
+        head.loss(logits, logits, paddle.ones([1, 2]))
+    with pytest.raises(ValueError, match=r"tags \[1, 3, 2\]"):
+        head.loss(logits, paddle.zeros([1, 3, 2]), paddle.ones([1, 3]))

@@ -27,9 +27,7 @@ def step(gradient, *, rate=1e-3, decay=0.1):
     model = Model()
     for parameter in model.parameters():
         parameter.set_value(paddle.full(parameter.shape, 2.0))
-    optimizer = paddle.optimizer.AdamW(
-        learning_rate=rate, parameters=parameter_groups(model, head_ratio=5.0, weight_decay=decay), weight_decay=0.0
-    )
+    optimizer = paddle.optimizer.AdamW(learning_rate=rate, parameters=parameter_groups(model, head_ratio=5.0, weight_decay=decay), weight_decay=0.0)
     loss = sum((parameter * gradient).sum() for parameter in model.parameters())
     loss.backward()
     optimizer.step()
@@ -67,3 +65,50 @@ def test_another_prefix():
     slow = next(group for group in groups if group["learning_rate"] == 1.0)
     assert sorted(tuple(parameter.shape) for parameter in slow["params"]) == [(3,), (4, 3)]
     assert np.isclose(max(group["learning_rate"] for group in groups), 250.0)
+
+
+class Deep(nn.Layer):
+    def __init__(self, blocks=3):
+        super().__init__()
+        self.backbone = nn.Layer()
+        self.backbone.embeddings = nn.Embedding(5, 4)
+        self.backbone.blocks = nn.LayerList([nn.Linear(4, 4) for _ in range(blocks)])
+        self.backbone.pooler = nn.Linear(4, 4)
+        self.head = nn.Linear(4, 2)
+
+
+def test_each_block_learns_slower_than_the_one_above():
+    model = Deep()
+    ratios = {
+        id(parameter): group["learning_rate"]
+        for group in parameter_groups(model, head_ratio=5.0, weight_decay=0.1, layer_decay=0.5)
+        for parameter in group["params"]
+    }
+    expected = {"embeddings": 0.125, "blocks.0": 0.25, "blocks.1": 0.5, "blocks.2": 1.0, "pooler": 1.0}
+    for name, parameter in model.named_parameters():
+        wanted = 5.0 if name.startswith("head") else next(value for key, value in expected.items() if key in name)
+        assert ratios[id(parameter)] == pytest.approx(wanted), name
+
+
+def test_a_layer_decay_of_one_changes_nothing():
+    model = Deep()
+    for one, other in zip(
+        parameter_groups(model, head_ratio=5.0, weight_decay=0.1, layer_decay=1.0),
+        parameter_groups(model, head_ratio=5.0, weight_decay=0.1),
+        strict=True,
+    ):
+        assert [id(parameter) for parameter in one["params"]] == [id(parameter) for parameter in other["params"]]
+        assert one["learning_rate"] == other["learning_rate"]
+
+
+@pytest.mark.parametrize("layer_decay", [0.0, 1.5, -1.0, float("nan")])
+def test_impossible_layer_decays(layer_decay):
+    with pytest.raises(ValueError, match=f"found {layer_decay}"):
+        parameter_groups(Deep(), head_ratio=5.0, weight_decay=0.1, layer_decay=layer_decay)
+
+
+def test_layer_decay_needs_blocks():
+    with pytest.raises(ValueError, match=r"backbone\.blocks\.N\., found none"):
+        parameter_groups(Model(), head_ratio=5.0, weight_decay=0.1, layer_decay=0.9)
+    with pytest.raises(ValueError, match=r"head\.blocks\.N\., found none"):
+        parameter_groups(Deep(), head_ratio=5.0, weight_decay=0.1, layer_decay=0.9, backbone_prefix="head.")

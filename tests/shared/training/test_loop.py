@@ -92,6 +92,35 @@ def test_it_learns_and_says_every_step():
     assert not model.training
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "adax", "adax_l2", "adax_w"])
+def test_every_optimizer_trains(optimizer):
+    model, events = run(epochs=40, optimizer=optimizer)
+    steps = list(events)
+    assert steps[-1].loss < 1e-2 < steps[0].loss
+    np.testing.assert_allclose(model.linear.weight.numpy().ravel(), [1.0, -2.0, 0.5, 3.0], atol=0.05)
+
+
+def test_optimizers_differ_and_weight_decay_reaches_those_that_have_it():
+    def trained(optimizer, weight_decay=0.0):
+        model, events = run(epochs=3, optimizer=optimizer, weight_decay=weight_decay)
+        list(events)
+        return model.linear.weight.numpy().ravel()
+
+    plain = {optimizer: trained(optimizer) for optimizer in ("adamw", "adax", "adax_w", "adax_l2")}
+    for optimizer in ("adax_w", "adax_l2"):  # without decay they are AdaX, but for where epsilon stands
+        np.testing.assert_allclose(plain[optimizer], plain["adax"], atol=1e-5)
+    decayed = [trained(optimizer, 0.5) for optimizer in ("adamw", "adax_w", "adax_l2")]
+    apart = np.stack([plain["adamw"], plain["adax"], *decayed])  # [5, 4]
+    assert all(np.abs(apart[i] - apart[j]).max() > 1e-3 for i in range(5) for j in range(i))
+    with pytest.raises(ValueError, match="AdaX has no weight decay"):
+        trained("adax", 0.5)
+
+
+def test_an_unknown_optimizer():
+    with pytest.raises(ValueError, match="adamw, adax, adax_l2, adax_w, found 'sgd'"):
+        next(run(optimizer="sgd")[1])
+
+
 def test_steps_say_what_they_cost():
     model, events = run()
     steps = list(events)
