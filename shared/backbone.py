@@ -227,7 +227,11 @@ class Backbone(nn.Layer):
         weight_attr = paddle.ParamAttr(initializer=_two_deviations(config.initializer_range))
         self.embeddings = Embeddings(config, weight_attr)
         width, eps = config.convolution_width, config.layer_norm_eps
-        self.convolution = LocalConvolution(config.hidden_size, width, eps=eps, weight_attr=weight_attr) if width else None
+        self.convolution = (
+            LocalConvolution(config.hidden_size, width, eps=eps, weight_attr=weight_attr, double_backward=config.double_backward)
+            if width
+            else None
+        )
         self.blocks = nn.LayerList([Block(config, weight_attr) for _ in range(config.num_layers)])
         self.pooler = Linear(config.hidden_size, config.hidden_size, weight_attr=weight_attr) if config.has_pooler else None
 

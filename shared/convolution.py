@@ -6,6 +6,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from . import double_backward as twice
 from .linear import Linear
 from .norms import LayerNorm
 
@@ -17,13 +18,22 @@ class LocalConvolution(nn.Layer):
     masks that hide later tokens. Padding and what lies beyond the ends count as zeros.
     """
 
-    def __init__(self, hidden_size: int, width: int, *, eps: float = 1e-12, weight_attr: paddle.ParamAttr | None = None):
+    def __init__(
+        self,
+        hidden_size: int,
+        width: int,
+        *,
+        eps: float = 1e-12,
+        weight_attr: paddle.ParamAttr | None = None,
+        double_backward: bool = False,
+    ):
         super().__init__()
         if width < 1 or width % 2 == 0:
             raise ValueError(f"width must be an odd number of tokens, found {width}: give e.g. 5")
         self.side = width // 2
         self.mix = Linear(width * hidden_size, hidden_size, weight_attr=weight_attr)  # [w * h, h]
-        self.norm = LayerNorm(hidden_size, eps=eps)
+        self.norm = LayerNorm(hidden_size, eps=eps, double_backward=double_backward)
+        self.activation = twice.gelu if double_backward else F.gelu
 
     def forward(self, hidden: paddle.Tensor, real: paddle.Tensor) -> paddle.Tensor:
         """``real`` [b, l]: true for tokens that are no padding."""
@@ -32,5 +42,5 @@ class LocalConvolution(nn.Layer):
         beyond = paddle.zeros([b, self.side, h], dtype=hidden.dtype)  # [b, k, h]
         framed = paddle.concat([beyond, inside, beyond], axis=1)  # [b, l + 2 k, h]
         neighbours = paddle.concat([framed[:, shift : shift + l] for shift in range(2 * self.side + 1)], axis=-1)  # [b, l, w * h]
-        mixed: paddle.Tensor = self.norm(hidden + F.gelu(self.mix(neighbours)))  # [b, l, h]
+        mixed: paddle.Tensor = self.norm(hidden + self.activation(self.mix(neighbours)))  # [b, l, h]
         return mixed

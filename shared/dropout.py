@@ -22,7 +22,7 @@ def dropout(x: paddle.Tensor, rate: float, training: bool) -> paddle.Tensor:
     if not training or not rate:
         return x  # [...]
     if not (paddle.in_dynamic_mode() and x.place.is_cpu_place()):
-        return F.dropout(x, rate)  # [...]
+        return x * F.dropout(paddle.ones_like(x), rate)  # [...]: a product, so that it can be differentiated twice
     dropped = min(max(round(rate * _STEPS), 1), _STEPS - 1)
     generator = np.random.Generator(np.random.SFC64(int(paddle.randint(0, 2**31 - 1, [1]).item())))
     draws = np.frombuffer(generator.bytes(2 * int(np.prod(x.shape))), dtype="<u2")

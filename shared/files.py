@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,37 @@ def whole_or_absent(path: Path) -> Iterator[None]:
 
 def _is_aside(name: Any) -> bool:
     return any(part.endswith(".part") for part in Path(str(name)).parts)
+
+
+@contextlib.contextmanager
+def whole_folder(folder: str | Path, *, marker: str) -> Iterator[Path]:
+    """Yields a folder aside to write into; on a clean exit it becomes ``folder``, else it is removed.
+
+    An older folder of that name is replaced if it is empty or holds a file ``marker``, which says that it is of the same kind, and only
+    once the new one is complete. Raises ValueError for any other folder or file of that name.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / marker).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} exists and holds no {marker}, so it is something else and is left alone: give another folder")
+    aside = None
+    with whole_or_absent(folder):
+        try:
+            aside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:200]}.", suffix=".part", dir=folder.parent))
+            new, old = aside / "new", aside / "old"
+            new.mkdir()
+            yield new
+            if not folder.exists():
+                os.replace(new, folder)
+                return
+            os.replace(folder, old)
+            try:
+                os.replace(new, folder)
+            except BaseException:
+                os.replace(old, folder)
+                raise
+        finally:
+            if aside is not None:
+                shutil.rmtree(aside, ignore_errors=True)
 
 
 class LineLog:

@@ -36,7 +36,8 @@ class Pretrained:
 
     ``ignored`` names every tensor of the source that the encoder has no place for (pooler, language-model head,
     position ids, layers above ``num_layers``). ``others`` holds those of them that are no layer of the encoder, by their names in the
-    source: heads that another module may want.
+    source: heads that another module may want. ``layout`` says how linear weights lie in them: ``huggingface`` [out, in], ``paddlenlp``
+    and ``own`` [in, out].
     """
 
     backbone: Backbone
@@ -44,6 +45,7 @@ class Pretrained:
     lower_case: bool
     source: str
     ignored: tuple[str, ...] = ()
+    layout: str = "own"
     others: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     def without(self, used: Collection[str]) -> Pretrained:
@@ -116,7 +118,7 @@ def load_backbone(
     if ignored:
         _log.info("%s: %d tensors have no place in the encoder (Pretrained.ignored names them)", source, len(ignored))
     others = {name: found.tensors[name] for name in ignored if place_of(name, found.layout) == ""}
-    return Pretrained(backbone, found.tokens, found.lower_case, str(source), ignored, others)
+    return Pretrained(backbone, found.tokens, found.lower_case, str(source), ignored, found.layout, others)
 
 
 # -- what a source holds ---------------------------------------------------------------------------------------------

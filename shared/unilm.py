@@ -16,9 +16,10 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from . import double_backward as twice
 from .backbone import Backbone, Cache
 from .heads.language_model import TiedLanguageModelHead
-from .losses import seq2seq_cross_entropy, token_cross_entropy
+from .losses import token_cross_entropy
 from .masks import unilm_mask
 from .pretrained import Pretrained, load_backbone
 from .tensors import language_model_tensors
@@ -109,7 +110,7 @@ class UniLM(nn.Layer):
         hidden: paddle.Tensor | None = None,
         label_smoothing: float = 0.0,
     ) -> paddle.Tensor:
-        """Mean cross entropy of the target tokens, []: :func:`seq2seq_cross_entropy`.
+        """Mean cross entropy of the target tokens, []: :func:`shared.losses.seq2seq_cross_entropy`.
 
         ``inputs`` [b, l]: what the network reads in place of ``ids`` (random replacement, scheduled sampling); labels stay ``ids``.
         ``hidden`` [b, l, h]: of a forward pass that is there already. Only target places pass through the head.
@@ -117,18 +118,18 @@ class UniLM(nn.Layer):
         """
         if hidden is None:
             hidden = self.hidden(ids if inputs is None else inputs, segment_ids)  # [b, l, h]
-        if self.backbone.config.double_backward:  # choosing rows has no second derivative on paddle 2.6
-            return seq2seq_cross_entropy(
-                self.logits(hidden), ids, segment_ids, label_smoothing=label_smoothing, double_backward=True
-            )  # []
         b, l, h = hidden.shape
         places = np.flatnonzero(segment_ids[:, 1:].numpy())
         if not len(places):
             raise ValueError(f"segment_ids {[b, l]} has no target token (segment 1 after the first place): give a source and a target")
         rows = paddle.to_tensor(places + places // (l - 1))  # [t]
-        chosen = paddle.index_select(hidden.reshape([b * l, h]), rows)  # [t, h]
+        double_backward = self.backbone.config.double_backward
+        choose = twice.gather_rows if double_backward else paddle.index_select
+        chosen = choose(hidden.reshape([b * l, h]), rows)  # [t, h]
         labels = paddle.index_select(ids.reshape([b * l]), rows + 1)  # [t]
-        return token_cross_entropy(self.logits(chosen), labels, label_smoothing=label_smoothing)  # []
+        return token_cross_entropy(
+            self.logits(chosen), labels, label_smoothing=label_smoothing, double_backward=double_backward
+        )  # []
 
     def step(self, source_ids: paddle.Tensor, *, cached: bool = True) -> Step:
         """The step function of :mod:`.decoding` for sources `[CLS] ... [SEP]`, padded on the right to [b, s].

@@ -114,9 +114,9 @@ def test_the_loss_reads_target_tokens_only_and_needs_one():
     model = language_model()
     ids = paddle.to_tensor([[2, 7, 9, 3, 30, 31, 3], [2, 5, 3, 13, 3, 0, 0]])  # [2, 7]
     segments = paddle.to_tensor([[0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0, 0]])  # [2, 7]
-    log_probabilities = paddle.nn.functional.log_softmax(model(ids, segments), axis=-1).numpy()
+    given = paddle.nn.functional.log_softmax(model(ids, segments), axis=-1).numpy()
     expected = -np.mean(
-        [log_probabilities[0, 3, 30], log_probabilities[0, 4, 31], log_probabilities[0, 5, 3], log_probabilities[1, 2, 13], log_probabilities[1, 3, 3]]
+        [given[0, 3, 30], given[0, 4, 31], given[0, 5, 3], given[1, 2, 13], given[1, 3, 3]]
     )
     assert float(model.loss(ids, segments)) == pytest.approx(expected, rel=1e-5)
     hidden = model.hidden(ids, segments)  # [2, 7, 16]

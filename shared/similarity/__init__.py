@@ -1,0 +1,24 @@
+"""Texts of one meaning (SimBERT, kexue.fm article 7427): the model, its batches, the index of texts, and how well they do."""
+
+from .batcher import PairBatch, PairBatcher, PairCounts, group_pairs
+from .generation import Scored, generate_synonyms
+from .index import RetrievalIndex
+from .measures import Threshold, accuracy_at, best_threshold, retrieval_accuracy, spearman
+from .simbert import JointLoss, SimBERT
+
+__all__ = [
+    "JointLoss",
+    "PairBatch",
+    "PairBatcher",
+    "PairCounts",
+    "RetrievalIndex",
+    "Scored",
+    "SimBERT",
+    "Threshold",
+    "accuracy_at",
+    "best_threshold",
+    "generate_synonyms",
+    "group_pairs",
+    "retrieval_accuracy",
+    "spearman",
+]
