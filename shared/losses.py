@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 import paddle
 import paddle.nn.functional as F
 
 from . import double_backward as twice
+
+P = ParamSpec("P")
 
 HIDDEN = -1e30
 """Put in place of a score, or added to it, that must not count: its exponential is 0, and no arithmetic on it gives NaN."""
@@ -15,6 +20,20 @@ HIDDEN = -1e30
 _CLIPPED = 63.0
 
 
+def full_precision(function: Callable[P, paddle.Tensor]) -> Callable[P, paddle.Tensor]:
+    """``function`` without ``paddle.amp.auto_cast``, whose O2 level would turn ``HIDDEN`` into an infinity, and a loss into NaN."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> paddle.Tensor:
+        if not paddle.in_dynamic_mode():
+            return function(*args, **kwargs)
+        with paddle.amp.auto_cast(enable=False):
+            return function(*args, **kwargs)
+
+    return run
+
+
+@full_precision
 def powered_bce(logits: paddle.Tensor, targets: paddle.Tensor, power: int) -> paddle.Tensor:
     """Binary cross entropy of ``sigmoid(logits) ** power``, element by element: [...] and [...] give [...].
 
@@ -40,6 +59,7 @@ def powered_bce(logits: paddle.Tensor, targets: paddle.Tensor, power: int) -> pa
 # -- many labels, few of them right ------------------------------------------------------------------------------
 
 
+@full_precision
 def multilabel_cross_entropy(logits: paddle.Tensor, labels: paddle.Tensor, *, double_backward: bool = False) -> paddle.Tensor:
     """Every right label above 0, every wrong one below, with no imbalance between them (kexue.fm article 7359): [..., n] give [...].
 
@@ -59,6 +79,7 @@ def multilabel_cross_entropy(logits: paddle.Tensor, labels: paddle.Tensor, *, do
     return negative + positive  # [...]
 
 
+@full_precision
 def sparse_multilabel_cross_entropy(logits: paddle.Tensor, positions: paddle.Tensor, *, padding: int = -1) -> paddle.Tensor:
     """:func:`multilabel_cross_entropy` with the right labels given by place (kexue.fm article 8888): [..., n] and [..., m] give [...].
 
@@ -118,6 +139,7 @@ def _check_places(places: paddle.Tensor, padding: int, n: int) -> None:
 # -- the next token ----------------------------------------------------------------------------------------------
 
 
+@full_precision
 def token_cross_entropy(
     logits: paddle.Tensor, labels: paddle.Tensor, *, label_smoothing: float = 0.0, double_backward: bool = False
 ) -> paddle.Tensor:
@@ -130,6 +152,7 @@ def token_cross_entropy(
     return _token_losses(logits, labels, label_smoothing, double_backward).mean()  # []
 
 
+@full_precision
 def seq2seq_cross_entropy(
     logits: paddle.Tensor, ids: paddle.Tensor, segment_ids: paddle.Tensor, *, label_smoothing: float = 0.0, double_backward: bool = False
 ) -> paddle.Tensor:
@@ -200,6 +223,7 @@ def _picked(logits: paddle.Tensor, labels: paddle.Tensor) -> paddle.Tensor:
 # -- sentences in pairs ------------------------------------------------------------------------------------------
 
 
+@full_precision
 def in_batch_similarity(vectors: paddle.Tensor, scale: float = 30.0, *, reduction: str = "mean", double_backward: bool = False) -> paddle.Tensor:
     """Every sentence must find its partner among all others of the batch (SimBERT, kexue.fm article 7427).
 

@@ -14,6 +14,8 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from ..losses import full_precision
+
 FORBIDDEN = -1e4
 """Added to a forbidden transition or start: exp of it is 0 in float32, and no arithmetic on it gives NaN."""
 
@@ -70,9 +72,13 @@ class LinearChainCRF(nn.Layer):
         ``emissions`` [b, l, r, k] (float), ``tags`` [b, l, r] (int; anything beyond the length), ``lengths`` [b] (int, 1..l).
         Raises ValueError for other shapes, tags and lengths.
         """
-        emissions = emissions.astype("float32")  # [b, l, r, k]
+        return self._loss(emissions.astype("float32"), tags, lengths)  # [b, r]
+
+    @full_precision
+    def _loss(self, emissions: paddle.Tensor, tags: paddle.Tensor, lengths: paddle.Tensor) -> paddle.Tensor:
         return self.log_partition(emissions, lengths) - self.path_score(emissions, tags, lengths)  # [b, r]
 
+    @full_precision
     def log_partition(self, emissions: paddle.Tensor, lengths: paddle.Tensor) -> paddle.Tensor:
         """log Z, [b, r]: the log of the summed exponentiated scores of every allowed tagging."""
         self._check(emissions, lengths)
@@ -89,6 +95,7 @@ class LinearChainCRF(nn.Layer):
         ended = paddle.take_along_axis(paddle.stack(alphas), last, axis=0)[0]  # [r, b, k]
         return paddle.logsumexp(ended, axis=-1).transpose([1, 0])  # [b, r]
 
+    @full_precision
     def path_score(self, emissions: paddle.Tensor, tags: paddle.Tensor, lengths: paddle.Tensor) -> paddle.Tensor:
         """Score of the given tagging, [b, r]."""
         self._check(emissions, lengths)

@@ -10,7 +10,7 @@ import paddle
 from paddle import nn
 
 from ..linear import Linear
-from ..losses import HIDDEN
+from ..losses import HIDDEN, full_precision
 from .global_pointer import BARRED, check_mask
 
 
@@ -50,6 +50,7 @@ class SpanHead(nn.Layer):
         inside = paddle.concat([inside, inside], axis=-1)  # [b, l, 2]
         return paddle.where(inside, scores, paddle.full_like(scores, BARRED))  # [b, l, 2]
 
+    @full_precision
     def loss(self, logits: paddle.Tensor, spans: paddle.Tensor, *, groups: paddle.Tensor | None = None) -> paddle.Tensor:
         """Negative log-likelihood of all right spans of a group together, halved: the mean of both cross entropies for a single one, [].
 

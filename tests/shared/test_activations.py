@@ -61,6 +61,10 @@ def test_minimum_of_the_exact_form():
     y = gelu(x)  # [200000]
     assert float(y.min()) == pytest.approx(-0.1699712075, abs=5e-10)
     assert float(x[int(y.argmin())]) == pytest.approx(-0.7517915, abs=1e-4)
+    around = paddle.to_tensor([-0.7517915 - 5e-8, -0.7517915 + 5e-8], dtype="float64", stop_gradient=False)  # [2]
+    gelu(around).sum().backward()
+    left, right = around.grad.tolist()
+    assert left < 0 < right
 
 
 # -- the fits ----------------------------------------------------------------------------------------------------
