@@ -18,6 +18,13 @@ def test_check_values(double_backward, training):
     np.testing.assert_allclose(norm(x).numpy(), [[-1.3416407865, -0.4472135955, 0.4472135955, 1.3416407865]], atol=1e-6)
 
 
+@pytest.mark.parametrize("double_backward", [False, True])
+def test_check_values_in_double_precision(double_backward):
+    norm = LayerNorm(4, double_backward=double_backward).to(dtype="float64")
+    x = paddle.to_tensor([[1.0, 2.0, 3.0, 4.0]], dtype="float64")  # [1, 4]
+    np.testing.assert_allclose(norm(x).numpy(), [[-1.3416407865, -0.4472135955, 0.4472135955, 1.3416407865]], atol=5e-11)
+
+
 def gradients(norm: LayerNorm, x: np.ndarray, upper: np.ndarray):
     given = paddle.to_tensor(x, stop_gradient=False)  # [2, 3, 8]
     out = norm(given)  # [2, 3, 8]
