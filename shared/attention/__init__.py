@@ -3,7 +3,7 @@
 from .kinds import KindSettings, check_kind, count_parameters, kind_names, make_scores
 from .mixture import Mixture
 from .multi_head import LayerCache, MultiHeadAttention
-from .scores import DotProduct, Scores
+from .scores import DotProduct, Places, Scores
 from .synthesizer import (
     DenseSynthesizer,
     FactorizedDenseSynthesizer,
@@ -22,6 +22,7 @@ __all__ = [
     "LayerCache",
     "Mixture",
     "MultiHeadAttention",
+    "Places",
     "RandomSynthesizer",
     "Scores",
     "check_kind",

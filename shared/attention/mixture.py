@@ -9,7 +9,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from .. import double_backward as twice
-from .scores import Scores
+from .scores import Heads, Places, Scores
 
 
 class Mixture(Scores):
@@ -40,20 +40,13 @@ class Mixture(Scores):
             raise ValueError("combine='sum' has no shares: make the mixture with combine='mix'")
         return twice.softmax(self.bias_parts, axis=0) if self.double_backward else F.softmax(self.bias_parts, axis=0)  # [p, n]
 
-    def forward(
-        self,
-        queries: Sequence[paddle.Tensor],
-        keys: Sequence[paddle.Tensor],
-        query_places: paddle.Tensor | None,
-        key_places: paddle.Tensor | None,
-        lengths: tuple[int, int],
-    ) -> paddle.Tensor:
+    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
         total: paddle.Tensor | None = None
         shares: Sequence[paddle.Tensor | None] = [None] * len(self.parts)
         if self.combine == "mix":
             shares = paddle.unbind(self.shares().unsqueeze([2, 3]), axis=0)  # p of [n, 1, 1]
         for index, part in enumerate(self.parts):  # a graph cannot be recorded through zip(strict=True)
-            scores = part(queries[: part.query_parts], keys[: part.key_parts], query_places, key_places, lengths)  # [b or 1, n, q, k]
+            scores = part(queries[: part.query_parts], keys[: part.key_parts], places)  # [b or 1, n, q, k]
             queries, keys = queries[part.query_parts :], keys[part.key_parts :]
             if shares[index] is not None:
                 scores = scores * shares[index]  # [b or 1, n, q, k]

@@ -14,6 +14,7 @@ from ..dropout import dropout
 from ..linear import Linear
 from ..masks import Mask
 from .kinds import KindSettings, make_scores
+from .scores import Places
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class MultiHeadAttention(nn.Layer):
         if cache.parts:
             kept = [paddle.concat([old, new], axis=2) for old, new in zip(cache.parts, kept, strict=True)]  # [b, n, k, d] each
         value = kept[-1]  # [b, n, k, d]
-        scores = self.scores(queries, kept[:-1], places, key_places, (_length(hidden, 1), _length(value, 2)))  # [b or 1, n, q, k]
+        where = Places(_length(hidden, 1), _length(value, 2), places, key_places)
+        scores = self.scores(queries, kept[:-1], where)  # [b or 1, n, q, k]
         weights = dropout(self._weights(scores, mask, value), self.dropout, self.training)  # [b, n, q, k]
         mixed = paddle.matmul(weights, value).transpose([0, 2, 1, 3]).reshape([0, 0, self.num_heads * self.head_size])  # [b, q, h]
         return self.out(mixed), LayerCache(tuple(kept))  # [b, q, h]

@@ -7,9 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import paddle
 from paddle import nn
+
+Heads = Sequence[paddle.Tensor]
+
+
+class Places(NamedTuple):
+    """``q`` new tokens and ``k`` tokens in all, and where they stand in their texts, from 0: ``queries`` [b, q] and ``keys`` [b, k], or None
+    for both where they stand in order."""
+
+    q: int
+    k: int
+    queries: paddle.Tensor | None = None
+    keys: paddle.Tensor | None = None
 
 
 class Scores(nn.Layer):
@@ -24,19 +37,8 @@ class Scores(nn.Layer):
     key_parts = 0
     max_length: int | None = None
 
-    def forward(
-        self,
-        queries: Sequence[paddle.Tensor],
-        keys: Sequence[paddle.Tensor],
-        query_places: paddle.Tensor | None,
-        key_places: paddle.Tensor | None,
-        lengths: tuple[int, int],
-    ) -> paddle.Tensor:
-        """``queries`` [b, n, q, d] and ``keys`` [b, n, k, d], one a part; gives scores [b or 1, n, q, k].
-
-        ``query_places`` [b, q] and ``key_places`` [b, k] are where the tokens stand in their texts, from 0; None for both means that
-        tokens stand in order, from 0. ``lengths`` is (q, k).
-        """
+    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
+        """``queries`` [b, n, q, d] and ``keys`` [b, n, k, d], one a part; gives scores [b or 1, n, q, k]."""
         raise NotImplementedError
 
     def replaced_parameters(self, hidden_size: int) -> int:
@@ -44,7 +46,7 @@ class Scores(nn.Layer):
         own = sum(int(parameter.size) for name, parameter in self.named_parameters() if not name.split(".")[-1].startswith("bias"))
         return own + (self.query_parts + self.key_parts) * hidden_size * hidden_size
 
-    def _check_places(self, length: int) -> None:
+    def _check_length(self, length: int) -> None:
         if self.max_length is not None and paddle.in_dynamic_mode() and length > self.max_length:
             raise ValueError(
                 f"{length} tokens do not fit the {self.max_length} that this {type(self).__name__} has weights for: "
@@ -62,12 +64,5 @@ class DotProduct(Scores):
         super().__init__()
         self.scale = 1.0 / math.sqrt(head_size)
 
-    def forward(
-        self,
-        queries: Sequence[paddle.Tensor],
-        keys: Sequence[paddle.Tensor],
-        query_places: paddle.Tensor | None,
-        key_places: paddle.Tensor | None,
-        lengths: tuple[int, int],
-    ) -> paddle.Tensor:
+    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
         return paddle.matmul(queries[0] * self.scale, keys[0], transpose_y=True)  # [b, n, q, k]

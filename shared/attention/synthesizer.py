@@ -7,13 +7,12 @@ the first rows and columns. Notation as in :mod:`.scores`; m is ``max_length``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from .scores import Scores
+from .scores import Heads, Places, Scores
 
 
 def _normal(deviation: float) -> paddle.ParamAttr:
@@ -25,12 +24,12 @@ def _product(heads: paddle.Tensor, weight: paddle.Tensor) -> paddle.Tensor:
     return paddle.matmul(heads, weight.unsqueeze(0))  # [b, n, q, m]
 
 
-def _columns(scores: paddle.Tensor, key_places: paddle.Tensor | None, lengths: tuple[int, int]) -> paddle.Tensor:
+def _columns(scores: paddle.Tensor, places: Places) -> paddle.Tensor:
     """Of scores [b, n, q, m] for every place those of the keys, [b, n, q, k]."""
-    if key_places is None:
-        return scores[:, :, :, : lengths[1]]  # [b, n, q, k]
+    if places.keys is None:
+        return scores[:, :, :, : places.k]  # [b, n, q, k]
     b, n, q, _ = scores.shape
-    index = key_places.astype("int64").unsqueeze([1, 2]).expand([b, n, q, lengths[1]])  # [b, n, q, k]
+    index = places.keys.astype("int64").unsqueeze([1, 2]).expand([b, n, q, places.k])  # [b, n, q, k]
     return paddle.take_along_axis(scores, index, axis=3)  # [b, n, q, k]
 
 
@@ -54,20 +53,13 @@ class DenseSynthesizer(Scores):
         self.weight = self.create_parameter([num_heads, head_size, max_length], attr=_normal(deviation))  # [n, d, m]
         self.bias = self.create_parameter([num_heads, 1, max_length], is_bias=True)  # [n, 1, m]
 
-    def forward(
-        self,
-        queries: Sequence[paddle.Tensor],
-        keys: Sequence[paddle.Tensor],
-        query_places: paddle.Tensor | None,
-        key_places: paddle.Tensor | None,
-        lengths: tuple[int, int],
-    ) -> paddle.Tensor:
-        self._check_places(lengths[1])
+    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
+        self._check_length(places.k)
         inner = F.relu(queries[0])  # [b, n, q, d]
-        if key_places is None:
-            weight, bias = self.weight[:, :, : lengths[1]], self.bias[:, :, : lengths[1]]  # [n, d, k], [n, 1, k]
+        if places.keys is None:
+            weight, bias = self.weight[:, :, : places.k], self.bias[:, :, : places.k]  # [n, d, k], [n, 1, k]
             return _product(inner, weight) + bias  # [b, n, q, k]
-        return _columns(_product(inner, self.weight) + self.bias, key_places, lengths)  # [b, n, q, k]
+        return _columns(_product(inner, self.weight) + self.bias, places)  # [b, n, q, k]
 
 
 class RandomSynthesizer(Scores):
@@ -82,18 +74,11 @@ class RandomSynthesizer(Scores):
         self.weight = self.create_parameter([num_heads, max_length, max_length], attr=_normal(deviation))  # [n, m, m]
         self.weight.stop_gradient = not trainable
 
-    def forward(
-        self,
-        queries: Sequence[paddle.Tensor],
-        keys: Sequence[paddle.Tensor],
-        query_places: paddle.Tensor | None,
-        key_places: paddle.Tensor | None,
-        lengths: tuple[int, int],
-    ) -> paddle.Tensor:
-        self._check_places(lengths[1])
-        if query_places is None:
-            return self.weight[:, : lengths[0], : lengths[1]].unsqueeze(0)  # [1, n, q, k]
-        return _columns(_rows(self.weight, query_places, lengths[0]), key_places, lengths)  # [b, n, q, k]
+    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
+        self._check_length(places.k)
+        if places.queries is None:
+            return self.weight[:, : places.q, : places.k].unsqueeze(0)  # [1, n, q, k]
+        return _columns(_rows(self.weight, places.queries, places.q), places)  # [b, n, q, k]
 
 
 class FactorizedRandomSynthesizer(Scores):
@@ -108,17 +93,10 @@ class FactorizedRandomSynthesizer(Scores):
         self.columns = self.create_parameter([num_heads, max_length, rank], attr=_normal(deviation))  # [n, m, r]
         self.rows.stop_gradient = self.columns.stop_gradient = not trainable
 
-    def forward(
-        self,
-        queries: Sequence[paddle.Tensor],
-        keys: Sequence[paddle.Tensor],
-        query_places: paddle.Tensor | None,
-        key_places: paddle.Tensor | None,
-        lengths: tuple[int, int],
-    ) -> paddle.Tensor:
-        self._check_places(lengths[1])
-        rows = _rows(self.rows, query_places, lengths[0])  # [b or 1, n, q, r]
-        columns = _rows(self.columns, key_places, lengths[1])  # [b or 1, n, k, r]
+    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
+        self._check_length(places.k)
+        rows = _rows(self.rows, places.queries, places.q)  # [b or 1, n, q, r]
+        columns = _rows(self.columns, places.keys, places.k)  # [b or 1, n, k, r]
         return paddle.matmul(rows, columns, transpose_y=True)  # [b or 1, n, q, k]
 
 
@@ -156,19 +134,12 @@ class FactorizedDenseSynthesizer(Scores):
         self.weight_b = self.create_parameter([num_heads, head_size, b], attr=_normal(deviation))  # [n, d, b]
         self.bias_b = self.create_parameter([num_heads, 1, b], is_bias=True)  # [n, 1, b]
 
-    def forward(
-        self,
-        queries: Sequence[paddle.Tensor],
-        keys: Sequence[paddle.Tensor],
-        query_places: paddle.Tensor | None,
-        key_places: paddle.Tensor | None,
-        lengths: tuple[int, int],
-    ) -> paddle.Tensor:
-        self._check_places(lengths[1])
+    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
+        self._check_length(places.k)
         inner = F.relu(queries[0])  # [b, n, q, d]
         row_a = _product(inner, self.weight_a) + self.bias_a  # [b, n, q, a]
         row_b = _product(inner, self.weight_b) + self.bias_b  # [b, n, q, b]
-        return _columns(tiled_product(row_a, row_b, self.tiling), key_places, lengths)  # [b, n, q, k]
+        return _columns(tiled_product(row_a, row_b, self.tiling), places)  # [b, n, q, k]
 
 
 def tiled_product(row_a: paddle.Tensor, row_b: paddle.Tensor, tiling: str) -> paddle.Tensor:

@@ -10,6 +10,7 @@ from shared.attention import (
     FactorizedRandomSynthesizer,
     Mixture,
     MultiHeadAttention,
+    Places,
     RandomSynthesizer,
     count_parameters,
     even_factors,
@@ -88,7 +89,7 @@ def test_places_in_order_are_the_default(kind):
 @pytest.mark.parametrize("trainable", [True, False])
 def test_random_scores_do_not_look_at_the_input_and_learn_only_if_asked(trainable):
     scores = RandomSynthesizer(HEADS, LONGEST, trainable=trainable)
-    assert list(scores([], [], None, None, (4, 5)).shape) == [1, HEADS, 4, 5]
+    assert list(scores([], [], Places(4, 5)).shape) == [1, HEADS, 4, 5]
     assert scores.weight.stop_gradient is not trainable
     assert float(scores.weight.std()) == pytest.approx(1.0, abs=0.2)
 
@@ -99,14 +100,14 @@ def test_a_dense_row_depends_on_its_own_token_alone(make):
     query = paddle.randn([1, HEADS, 6, 4])  # [1, 3, 6, 4]
     other = query.clone()  # [1, 3, 6, 4]
     other[:, :, 2] = 5.0
-    one, two = (scores([x], [], None, None, (6, 6)).numpy() for x in (query, other))
+    one, two = (scores([x], [], Places(6, 6)).numpy() for x in (query, other))
     changed = np.abs(one - two).max(axis=(0, 1, 3)) > 0
     assert changed.tolist() == [False, False, True, False, False, False]
 
 
 def test_the_factorized_matrix_has_at_most_the_rank_asked_for():
     scores = FactorizedRandomSynthesizer(HEADS, 16, rank=3)
-    matrices = scores([], [], None, None, (16, 16)).numpy()[0]
+    matrices = scores([], [], Places(16, 16)).numpy()[0]
     assert [np.linalg.matrix_rank(matrix, tol=1e-4) for matrix in matrices] == [3, 3, 3]
 
 
@@ -130,7 +131,7 @@ def test_the_layer_tiles_as_asked(tiling):
         parameter.set_value(paddle.zeros_like(parameter))
     scores.bias_a.set_value(np.array([[[1, 2]]], dtype="float32"))
     scores.bias_b.set_value(np.array([[[10, 20, 30]]], dtype="float32"))
-    found = scores([paddle.zeros([1, 1, 1, 2])], [], None, None, (1, 6)).numpy().ravel().tolist()  # [1, 1, 1, 2]
+    found = scores([paddle.zeros([1, 1, 1, 2])], [], Places(1, 6)).numpy().ravel().tolist()  # [1, 1, 1, 2]
     assert found == {"tile": [10, 40, 30, 20, 20, 60], "repeat": [10, 20, 30, 20, 40, 60]}[tiling]
 
 
@@ -161,7 +162,7 @@ def test_shares_sum_to_one_and_start_even():
 
 def test_a_sum_is_the_sum_of_its_parts():
     parts = [RandomSynthesizer(HEADS, 4), RandomSynthesizer(HEADS, 4)]
-    total = Mixture(parts, HEADS, combine="sum")([], [], None, None, (4, 4))
+    total = Mixture(parts, HEADS, combine="sum")([], [], Places(4, 4))
     np.testing.assert_allclose(total.numpy()[0], (parts[0].weight + parts[1].weight).numpy(), rtol=1e-6)
 
 
