@@ -291,7 +291,8 @@ class Backbone(nn.Layer):
         pre_norm, caches = hidden, []  # [b, l, h]
         for index, block in enumerate(self.blocks):  # a graph cannot be recorded through zip(strict=True)
             hidden, pre_norm, new = block(hidden, mask, places, key_places, taken, old_layers[index])  # [b, l, h], [b, l, h]
-            caches.append(new)
+            if keep:
+                caches.append(new)
             if layers is not None:
                 layers.append(hidden)
         pooled = None if self.pooler is None else F.tanh(self.pooler(hidden[:, 0]))  # [b, h]
