@@ -10,7 +10,7 @@ from .synthesizer import (
     FactorizedRandomSynthesizer,
     RandomSynthesizer,
     even_factors,
-    tiled_product,
+    selections,
 )
 
 __all__ = [
@@ -30,5 +30,5 @@ __all__ = [
     "even_factors",
     "kind_names",
     "make_scores",
-    "tiled_product",
+    "selections",
 ]

@@ -9,7 +9,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from .. import double_backward as twice
-from .scores import Heads, Places, Scores
+from .scores import Heads, Places, Scores, copied, shared_out
 
 
 class Mixture(Scores):
@@ -26,6 +26,8 @@ class Mixture(Scores):
         if combine not in ("mix", "sum"):
             raise ValueError(f"combine must be 'mix' or 'sum', found {combine!r}: take one of these")
         self.parts = nn.LayerList(parts)
+        self.first_query = [sum(part.query_parts for part in parts[:index]) for index in range(len(parts))]
+        self.first_key = [sum(part.key_parts for part in parts[:index]) for index in range(len(parts))]
         self.query_parts = sum(part.query_parts for part in parts)
         self.key_parts = sum(part.key_parts for part in parts)
         limits = [part.max_length for part in parts if part.max_length is not None]
@@ -40,15 +42,23 @@ class Mixture(Scores):
             raise ValueError("combine='sum' has no shares: make the mixture with combine='mix'")
         return twice.softmax(self.bias_parts, axis=0) if self.double_backward else F.softmax(self.bias_parts, axis=0)  # [p, n]
 
-    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
-        total: paddle.Tensor | None = None
-        shares: Sequence[paddle.Tensor | None] = [None] * len(self.parts)
-        if self.combine == "mix":
-            shares = paddle.unbind(self.shares().unsqueeze([2, 3]), axis=0)  # p of [n, 1, 1]
-        for index, part in enumerate(self.parts):  # a graph cannot be recorded through zip(strict=True)
-            scores = part(queries[: part.query_parts], keys[: part.key_parts], places)  # [b or 1, n, q, k]
-            queries, keys = queries[part.query_parts :], keys[part.key_parts :]
-            if shares[index] is not None:
-                scores = scores * shares[index]  # [b or 1, n, q, k]
-            total = scores if total is None else total + scores  # [b or 1, n, q, k]
+    def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
+        shares = self._shares(share)
+        # a comprehension, because a loop that appends cannot be recorded as a graph
+        found = [self._scores(index, queries, keys, places, shares[index]) for index in range(len(self.parts))]  # [b or 1, n, q, k] each
+        if paddle.in_dynamic_mode():
+            rows = max(scores.shape[0] for scores in found)
+            found = [copied(scores, rows) for scores in found]  # [b or 1, n, q, k] each
+        total = found[0]  # [b or 1, n, q, k]
+        for index in range(1, len(self.parts)):
+            total = total + found[index]  # [b or 1, n, q, k]
         return total  # [b or 1, n, q, k]
+
+    def _shares(self, share: paddle.Tensor | None) -> Sequence[paddle.Tensor | None]:
+        if self.bias_parts is None:
+            return [share] * len(self.parts)
+        return [shared_out(own, share) for own in paddle.unbind(self.shares().unsqueeze([2, 3]), axis=0)]  # p of [n, 1, 1]
+
+    def _scores(self, index: int, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None) -> paddle.Tensor:
+        part, query, key = self.parts[index], self.first_query[index], self.first_key[index]
+        return part(queries[query : query + part.query_parts], keys[key : key + part.key_parts], places, share)  # [b or 1, n, q, k]

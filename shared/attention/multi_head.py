@@ -14,7 +14,7 @@ from ..dropout import dropout
 from ..linear import Linear
 from ..masks import Mask
 from .kinds import KindSettings, make_scores
-from .scores import Places
+from .scores import Places, copied
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ class MultiHeadAttention(nn.Layer):
         if mask is not None:
             if paddle.in_dynamic_mode():
                 mask.check()
-            same_rows = paddle.in_dynamic_mode() and scores.shape[0] == value.shape[0]
-            scores = scores + mask.additive(scores.dtype, shape=scores.shape if same_rows else None)  # [b or 1, n, q, k]
+                scores = copied(scores, max(scores.shape[0], mask.bool.shape[0]))  # [b or 1, n, q, k]
+            scores = scores + mask.additive(scores.dtype, shape=scores.shape if paddle.in_dynamic_mode() else None)  # [b or 1, n, q, k]
         weights = twice.softmax(scores, axis=-1) if self.double_backward else F.softmax(scores, axis=-1)  # [b or 1, n, q, k]
         if self.training and self.dropout and paddle.in_dynamic_mode() and weights.shape[0] != value.shape[0]:
             weights = weights.expand([value.shape[0], *weights.shape[1:]])  # [b, n, q, k]: every example drops its own

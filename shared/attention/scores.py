@@ -37,8 +37,11 @@ class Scores(nn.Layer):
     key_parts = 0
     max_length: int | None = None
 
-    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
-        """``queries`` [b, n, q, d] and ``keys`` [b, n, k, d], one a part; gives scores [b or 1, n, q, k]."""
+    def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
+        """``queries`` [b, n, q, d] and ``keys`` [b, n, k, d], one a part; gives scores [b or 1, n, q, k].
+
+        ``share`` [n, 1, 1] multiplies them; a kind applies it to whatever is smaller than its scores.
+        """
         raise NotImplementedError
 
     def replaced_parameters(self, hidden_size: int) -> int:
@@ -64,5 +67,17 @@ class DotProduct(Scores):
         super().__init__()
         self.scale = 1.0 / math.sqrt(head_size)
 
-    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
-        return paddle.matmul(queries[0] * self.scale, keys[0], transpose_y=True)  # [b, n, q, k]
+    def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
+        return paddle.matmul(shared_out(queries[0] * self.scale, share), keys[0], transpose_y=True)  # [b, n, q, k]
+
+
+def shared_out(x: paddle.Tensor, share: paddle.Tensor | None) -> paddle.Tensor:
+    """``x`` [.., n, l, x] times ``share`` [n, 1, 1], if there is one."""
+    return x if share is None else x * share  # [.., n, l, x]
+
+
+def copied(scores: paddle.Tensor, rows: int) -> paddle.Tensor:
+    """Scores [1, n, q, k] for each of ``rows`` texts, [rows, n, q, k]: on a CPU copies cost a fifth of broadcasting, forward and backward."""
+    if scores.shape[0] == rows:
+        return scores  # [rows, n, q, k]
+    return paddle.concat([scores] * rows, axis=0)  # [rows, n, q, k]

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from .scores import Heads, Places, Scores
+from .scores import Heads, Places, Scores, shared_out
 
 
 def _normal(deviation: float) -> paddle.ParamAttr:
     return paddle.ParamAttr(initializer=nn.initializer.Normal(0.0, deviation))
 
 
-def _product(heads: paddle.Tensor, weight: paddle.Tensor) -> paddle.Tensor:
-    """[b, n, q, d] and [n, d, m] give [b, n, q, m]; the gradient of a product of four axes and three fails in paddle 2.6 and 3.3."""
-    return paddle.matmul(heads, weight.unsqueeze(0))  # [b, n, q, m]
+def _affine(heads: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor) -> paddle.Tensor:
+    """[b, n, q, d] by [n, d, m] plus [n, 1, m] gives [b, n, q, m], as one product: the bias meets a column of ones.
+
+    On a CPU that costs a third of a sum that is broadcast. A product of four axes and three has no gradient in paddle 2.6 and 3.3.
+    """
+    widened = paddle.concat([heads, paddle.ones_like(heads[:, :, :, :1])], axis=-1)  # [b, n, q, d + 1]
+    return paddle.matmul(widened, paddle.concat([weight, bias], axis=1).unsqueeze(0))  # [b, n, q, m]
 
 
 def _columns(scores: paddle.Tensor, places: Places) -> paddle.Tensor:
@@ -53,13 +58,13 @@ class DenseSynthesizer(Scores):
         self.weight = self.create_parameter([num_heads, head_size, max_length], attr=_normal(deviation))  # [n, d, m]
         self.bias = self.create_parameter([num_heads, 1, max_length], is_bias=True)  # [n, 1, m]
 
-    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
+    def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
         self._check_length(places.k)
+        weight, bias = shared_out(self.weight, share), shared_out(self.bias, share)  # [n, d, m], [n, 1, m]
         inner = F.relu(queries[0])  # [b, n, q, d]
         if places.keys is None:
-            weight, bias = self.weight[:, :, : places.k], self.bias[:, :, : places.k]  # [n, d, k], [n, 1, k]
-            return _product(inner, weight) + bias  # [b, n, q, k]
-        return _columns(_product(inner, self.weight) + self.bias, places)  # [b, n, q, k]
+            return _affine(inner, weight[:, :, : places.k], bias[:, :, : places.k])  # [b, n, q, k]
+        return _columns(_affine(inner, weight, bias), places)  # [b, n, q, k]
 
 
 class RandomSynthesizer(Scores):
@@ -74,11 +79,12 @@ class RandomSynthesizer(Scores):
         self.weight = self.create_parameter([num_heads, max_length, max_length], attr=_normal(deviation))  # [n, m, m]
         self.weight.stop_gradient = not trainable
 
-    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
+    def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
         self._check_length(places.k)
+        weight = shared_out(self.weight, share)  # [n, m, m]
         if places.queries is None:
-            return self.weight[:, : places.q, : places.k].unsqueeze(0)  # [1, n, q, k]
-        return _columns(_rows(self.weight, places.queries, places.q), places)  # [b, n, q, k]
+            return weight[:, : places.q, : places.k].unsqueeze(0)  # [1, n, q, k]
+        return _columns(_rows(weight, places.queries, places.q), places)  # [b, n, q, k]
 
 
 class FactorizedRandomSynthesizer(Scores):
@@ -93,9 +99,9 @@ class FactorizedRandomSynthesizer(Scores):
         self.columns = self.create_parameter([num_heads, max_length, rank], attr=_normal(deviation))  # [n, m, r]
         self.rows.stop_gradient = self.columns.stop_gradient = not trainable
 
-    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
+    def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
         self._check_length(places.k)
-        rows = _rows(self.rows, places.queries, places.q)  # [b or 1, n, q, r]
+        rows = _rows(shared_out(self.rows, share), places.queries, places.q)  # [b or 1, n, q, r]
         columns = _rows(self.columns, places.keys, places.k)  # [b or 1, n, k, r]
         return paddle.matmul(rows, columns, transpose_y=True)  # [b or 1, n, q, k]
 
@@ -134,22 +140,29 @@ class FactorizedDenseSynthesizer(Scores):
         self.weight_b = self.create_parameter([num_heads, head_size, b], attr=_normal(deviation))  # [n, d, b]
         self.bias_b = self.create_parameter([num_heads, 1, b], is_bias=True)  # [n, 1, b]
 
-    def forward(self, queries: Heads, keys: Heads, places: Places) -> paddle.Tensor:
+        for name, selection in zip("ab", selections(a, b, tiling), strict=True):
+            self.register_buffer(f"selection_{name}", paddle.to_tensor(selection), persistable=False)  # [a or b, a b]
+
+    def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
         self._check_length(places.k)
         inner = F.relu(queries[0])  # [b, n, q, d]
-        row_a = _product(inner, self.weight_a) + self.bias_a  # [b, n, q, a]
-        row_b = _product(inner, self.weight_b) + self.bias_b  # [b, n, q, b]
-        return _columns(tiled_product(row_a, row_b, self.tiling), places)  # [b, n, q, k]
+        row_a = _affine(inner, shared_out(self.weight_a, share), shared_out(self.bias_a, share))  # [b, n, q, a]
+        row_b = _affine(inner, self.weight_b, self.bias_b)  # [b, n, q, b]
+        if places.keys is None:
+            return _selected(row_a, self.selection_a[:, : places.k]) * _selected(row_b, self.selection_b[:, : places.k])  # [b, n, q, k]
+        return _columns(_selected(row_a, self.selection_a) * _selected(row_b, self.selection_b), places)  # [b, n, q, k]
 
 
-def tiled_product(row_a: paddle.Tensor, row_b: paddle.Tensor, tiling: str) -> paddle.Tensor:
-    """[..., a] and [..., b] give [..., a b]; see :class:`FactorizedDenseSynthesizer`."""
-    a, b = row_a.shape[-1], row_b.shape[-1]
-    ones = [1] * (row_a.ndim - 1)
-    if tiling == "tile":
-        return paddle.tile(row_a, [*ones, b]) * paddle.tile(row_b, [*ones, a])  # [..., a b]
-    pairs = row_a.unsqueeze(-1) * row_b.unsqueeze(-2)  # [..., a, b]
-    return pairs.reshape([0] * (row_a.ndim - 1) + [a * b])  # [..., a b]
+def selections(a: int, b: int, tiling: str) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices [a, a b] and [b, a b] of zeros and ones that spread two short rows over the long one; see
+    :class:`FactorizedDenseSynthesizer`."""
+    places = np.arange(a * b)  # [a b]
+    first = places % a if tiling == "tile" else places // b  # [a b]
+    return np.eye(a, dtype="float32")[:, first], np.eye(b, dtype="float32")[:, places % b]
+
+
+def _selected(row: paddle.Tensor, selection: paddle.Tensor) -> paddle.Tensor:
+    return paddle.matmul(row, selection if selection.dtype == row.dtype else selection.astype(row.dtype))  # [.., a b]
 
 
 def even_factors(length: int) -> tuple[int, int]:
