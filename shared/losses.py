@@ -230,7 +230,8 @@ def in_batch_similarity(vectors: paddle.Tensor, scale: float = 30.0, *, reductio
     ``vectors`` [2n, h], partners one behind the other: (0, 1), (2, 3) ... They are brought to length 1; the softmax over row i of
     ``scale * V V^T`` without its diagonal is to have its mass at the partner, i + 1 - 2 (i mod 2). A vector of zeros has similarity 0 to
     every other. ``reduction``: ``mean`` gives [], ``none`` one loss a row, [2n]. ``double_backward`` makes it differentiable twice.
-    Raises ValueError for another shape, an odd number of rows or fewer than 2, a scale that is not a positive number.
+    Raises ValueError for another shape, an odd number of rows or fewer than 2, numbers that are not finite, a scale that is not a positive
+    number.
     """
     if vectors.ndim != 2 or vectors.shape[0] < 2 or vectors.shape[0] % 2 or vectors.shape[1] == 0:
         raise ValueError(f"vectors must be [2n, h], two rows a pair, found shape {list(vectors.shape)}: give whole pairs, one at least")
@@ -238,7 +239,11 @@ def in_batch_similarity(vectors: paddle.Tensor, scale: float = 30.0, *, reductio
         raise ValueError(f"scale must be a positive number, found {scale}: SimBERT's is 30")
     if reduction not in ("mean", "none"):
         raise ValueError(f"reduction must be 'mean' or 'none', found {reduction!r}: take one of these")
-    units = _unit(_wide(vectors))  # [2n, h]
+    wide = _wide(vectors)  # [2n, h]
+    if paddle.in_dynamic_mode() and not bool(paddle.isfinite(wide).all()):
+        wrong = int(paddle.logical_not(paddle.isfinite(wide)).astype("int64").sum())
+        raise ValueError(f"the vectors {list(vectors.shape)} hold {wrong} numbers that are NaN or infinite: look at the encoder before the loss")
+    units = _unit(wide)  # [2n, h]
     rows = units.shape[0]
     similarity = paddle.matmul(units, units, transpose_y=True) * scale  # [2n, 2n]
     itself = paddle.eye(rows, dtype=similarity.dtype)  # [2n, 2n]

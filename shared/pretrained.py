@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from paddle import nn
 
 from .backbone import Backbone, BackboneConfig
 from .errors import InputError, input_error
-from .files import write_json
+from .files import whole_folder, write_json
 from .pdparams import read_pdparams
 from .tensors import assign, layout_of, place_of
+from .text import Tokenizer, Vocabulary
+from .training.checkpoint import save_weights
 
 ENCODER_FILE = "encoder.json"
 VOCABULARY_FILE = "vocab.txt"
@@ -48,6 +51,10 @@ class Pretrained:
     layout: str = "own"
     others: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
 
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of this vocabulary. Raises ValueError for a vocabulary that cannot make one, with its first faults."""
+        return Tokenizer(Vocabulary.from_tokens(self.vocabulary_tokens), lower_case=self.lower_case)
+
     def without(self, used: Collection[str]) -> Pretrained:
         """The same, with tensors that found a place after all no longer among the ignored ones."""
         others = {name: tensor for name, tensor in self.others.items() if name not in used}
@@ -62,6 +69,19 @@ def new_backbone(config: BackboneConfig) -> Backbone:
 def save_encoder_config(folder: str | Path, config: BackboneConfig, lower_case: bool) -> None:
     """Writes ``encoder.json``, which with ``vocab.txt`` and ``weights.safetensors`` makes a run folder loadable."""
     write_json(Path(folder) / ENCODER_FILE, {**config.as_dict(), "lower_case": bool(lower_case)})
+
+
+def save_encoder(folder: str | Path, model: Backbone | nn.Layer, tokenizer: Tokenizer) -> None:
+    """Writes ``encoder.json``, ``vocab.txt`` and ``weights.safetensors`` of a :class:`Backbone`, or of any layer that has one as ``.backbone``:
+    what :func:`load_backbone` reads. The folder is whole or absent; an older one of the kind is replaced, any other left alone (ValueError)."""
+    if isinstance(model, Backbone):
+        holder = nn.Layer()
+        holder.backbone = model
+        model = holder
+    with whole_folder(folder, marker=ENCODER_FILE) as aside:
+        save_encoder_config(aside, model.backbone.config, tokenizer.lower_case)
+        tokenizer.vocabulary.save(aside / VOCABULARY_FILE)
+        save_weights(model, aside / RUN_WEIGHTS_FILE)
 
 
 def load_backbone(

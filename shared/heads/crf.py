@@ -15,6 +15,7 @@ import paddle
 from paddle import nn
 
 from ..losses import full_precision
+from .crf_decode import viterbi
 
 FORBIDDEN = -1e4
 """Added to a forbidden transition or start: exp of it is 0 in float32, and no arithmetic on it gives NaN."""
@@ -115,6 +116,12 @@ class LinearChainCRF(nn.Layer):
             moved = paddle.gather(self.masked_transitions().reshape([-1]), moves.reshape([-1])).reshape([b, l - 1, r])  # [b, l-1, r]
             score = score + (moved * valid[:, 1:].unsqueeze(-1)).sum(axis=1)  # [b, r]
         return score
+
+    def decode(self, emissions: paddle.Tensor, lengths: paddle.Tensor) -> np.ndarray:
+        """The best allowed tagging of every chain, [b, l, r] int16, 0 beyond the length (:func:`viterbi`). Shapes as in :meth:`forward`."""
+        self._check(emissions, lengths)
+        given, moves = emissions.astype("float32").numpy(), self.masked_transitions().numpy()
+        return viterbi(given, moves, lengths.numpy(), starts=self.allowed_start)[0]
 
     def _check(self, emissions: paddle.Tensor, lengths: paddle.Tensor) -> None:
         if emissions.ndim != 4 or list(emissions.shape[2:]) != [self.num_chains, self.num_tags]:

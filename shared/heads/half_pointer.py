@@ -51,6 +51,22 @@ class HalfPointer(nn.Layer):
         losses = powered_bce(logits, tags, self.power).sum(axis=[2, 3]) * 0.5  # [b, l]
         return (losses * mask).sum() / mask.sum()  # []
 
+    def decode(self, logits: paddle.Tensor, mask: paddle.Tensor, *, threshold: float = 0.5) -> list[list[tuple[int, int, int]]]:
+        """For every row the spans (label, first, last), ascending: each start above ``threshold`` with its :func:`nearest_pairs` end.
+
+        ``logits`` [b, l, k, 2], ``mask`` [b, l], above 0 at the tokens that may be a start or an end.
+        """
+        inside = mask.numpy() > 0  # [b, l]
+        above = (self.probabilities(logits).numpy() > threshold) & inside[:, :, None, None]  # [b, l, k, 2]
+        return [
+            [
+                (label, *pair)
+                for label in range(self.num_labels)
+                for pair in nearest_pairs(*(np.flatnonzero(row[:, label, end]).tolist() for end in (0, 1)))
+            ]
+            for row in above
+        ]
+
 
 def nearest_pairs(starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int]]:
     """Every start with the nearest end at or behind it, where there is one. Both ascending; spans are inclusive."""
@@ -76,8 +92,9 @@ def all_pairs(starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int
     return pairs
 
 
-def span_tags(spans: np.ndarray, length: int, num_labels: int) -> np.ndarray:
+def span_tags(spans: np.ndarray | Sequence[tuple[int, int, int]], length: int, num_labels: int) -> np.ndarray:
     """Spans [n, 3] of (label, first, last) as a tagging [length, k, 2] float32."""
+    spans = np.asarray(spans, dtype=np.int64).reshape(-1, 3)  # [n, 3]
     tags = np.zeros((length, num_labels, 2), dtype=np.float32)  # [l, k, 2]
     tags[spans[:, 1], spans[:, 0], 0] = 1.0
     tags[spans[:, 2], spans[:, 0], 1] = 1.0

@@ -8,7 +8,7 @@ from paddle import nn
 
 
 def parameter_groups(
-    layer: nn.Layer, *, head_ratio: float, weight_decay: float, backbone_prefix: str = "backbone.", layer_decay: float = 1.0
+    layer: nn.Layer, *, head_ratio: float = 1.0, weight_decay: float = 0.0, backbone_prefix: str = "backbone.", layer_decay: float = 1.0
 ) -> list[dict[str, Any]]:
     """Groups for a paddle optimizer over all trainable parameters of ``layer``.
 

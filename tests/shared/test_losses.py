@@ -394,3 +394,9 @@ def test_double_backward(loss, shape):
     (second,) = paddle.grad(found, x)
     up, down = (float(penalty(values + shift * direction)[1]) for shift in (1e-4, -1e-4))
     assert float((second.numpy() * direction).sum()) == pytest.approx((up - down) / 2e-4, rel=1e-5, abs=1e-9)
+
+
+def test_a_similarity_of_numbers_that_are_none_is_refused():
+    vectors = paddle.to_tensor([[1.0, float("nan")], [0.0, 1.0]])  # [2, 2]
+    with pytest.raises(ValueError, match=r"\[2, 2\] hold 1 numbers that are NaN"):
+        in_batch_similarity(vectors)

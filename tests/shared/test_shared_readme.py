@@ -26,7 +26,7 @@ PROMISED = {
     "shared.generative": "Autoencoder VAE EAE knn_entropy kl_standard_normal geometric_regularizer coverage holes ellipses aggregate_moments",
     "shared.similarity": "SimBERT PairBatcher RetrievalIndex generate_synonyms",
     "shared.backbone": "Backbone BackboneConfig Cache",
-    "shared.pretrained": "load_backbone save_encoder_config",
+    "shared.pretrained": "load_backbone save_encoder",
     "shared.unilm": "UniLM",
     "shared.text": "Tokenizer Vocabulary",
     "shared.features.ragged": "Ragged save_arrays load_arrays",

@@ -7,7 +7,8 @@ import paddle
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from shared.pretrained import load_backbone, save_encoder_config
+from shared.pretrained import load_backbone, save_encoder, save_encoder_config
+from shared.text import Tokenizer, Vocabulary
 from shared.training.checkpoint import save_weights
 from shared.unilm import UniLM
 
@@ -84,3 +85,19 @@ def _saved(folder):
     save_weights(model, folder / "weights.safetensors")
     assert load_backbone(folder).backbone.config == config
     return model, config
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_encoder_is_saved_with_its_tokenizer(whole, tmp_path):
+    model, _ = _saved(tmp_path / "run")
+    tokenizer = Tokenizer(Vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(chr(0x4E00 + place) for place in range(45))]))
+    save_encoder(tmp_path / "mine", model if whole else model.backbone, tokenizer)
+    found = load_backbone(tmp_path / "mine")
+    found.backbone.eval()
+    np.testing.assert_array_equal(found.backbone(IDS).hidden.numpy(), model.backbone(IDS).hidden.numpy())
+    assert bool(found.others) == whole
+    assert found.tokenizer().encode("一丁").ids.tolist() == tokenizer.encode("一丁").ids.tolist() == [5, 6]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"holds no encoder\.json"):
+        save_encoder(tmp_path / "other", model, tokenizer)
