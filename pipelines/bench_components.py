@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Annotated, Any
 
@@ -20,7 +21,8 @@ def components(
     """Milliseconds of a forward pass and of a training step (forward, backward, AdamW) for every attention kind and gradient-penalty form.
 
     One run: every repetition runs every candidate once, in turn, so that a busy moment of the machine strikes all alike; figures are
-    medians, ratios are to the plain encoder with dot-product attention. Encoders are new, without dropout, over random tokens [rows,
+    medians, ratios are to the plain encoder with dot-product attention. ``difference``: how far a first-order form's penalty gradient is from
+    the exact one. Encoders are new, without dropout, over random tokens [rows,
     length] of which the second half is the target under the UniLM mask. Raises ValueError for sizes that cannot make an encoder.
     """
     from shared.environment import import_paddle, prepare
@@ -42,6 +44,7 @@ def components(
             forward.append(_timed(candidate["forward"]))
             step.append(_timed(candidate["step"]))
     result = []
+    differences = _differences(rows, sizes)
     plain = [statistics.median(spent[1:]) for spent in seconds[0]]
     for (forward, step), candidate in zip(seconds, candidates, strict=True):
         medians = [statistics.median(spent[1:]) for spent in (forward, step)]
@@ -53,6 +56,7 @@ def components(
                 "forward_ratio": medians[0] / plain[0],
                 "step_ms": medians[1] * 1000,
                 "step_ratio": medians[1] / plain[1],
+                "difference": differences.get(candidate["name"]),
             }
         )
     return {**sizes, "rows": rows, "repeats": repeats, "processor": machine.processor, "paddle": paddle.__version__, "candidates": result}
@@ -160,7 +164,36 @@ def _penalty(form: str, rows: int, sizes: dict[str, int]) -> dict[str, Any]:
     def backward() -> None:
         penalised_backward(lambda: model.loss(ids, segments), embedding, form=form, parameters=weights)
 
-    return _candidate(f"gradient penalty, {form}", parts, backward)
+    return _candidate(_penalty_name(form), parts, backward)
+
+
+def _penalty_name(form: str) -> str:
+    return f"gradient penalty, {form}"
+
+
+def _differences(rows: int, sizes: dict[str, int]) -> dict[str, float]:
+    """How far the penalty's own gradient is from the exact form's, over all parameters: length of the difference by length of the exact one."""
+    import numpy as np
+
+    from shared.robust import penalised_backward
+
+    found = {}
+    for form in (None, *PENALTIES):
+        model, _, ids, segments = _model(rows, sizes, double_backward=form == "exact")
+        model.eval()
+        if form is None:
+            model.loss(ids, segments).backward()
+        else:
+            penalised_backward(
+                partial(model.loss, ids, segments), model.backbone.embeddings.token, form=form, parameters=model.parameters()
+            )
+        found[form] = np.concatenate([value.grad.numpy().ravel() for value in model.parameters() if value.grad is not None])
+    exact = found["exact"] - found[None]
+    return {
+        _penalty_name(form): float(np.linalg.norm(found[form] - found[None] - exact) / np.linalg.norm(exact))
+        for form in PENALTIES
+        if form != "exact"
+    }
 
 
 def command(
@@ -194,9 +227,10 @@ def command(
             f"{row['forward_ratio']:.2f}",
             f"{row['step_ms']:.1f}",
             f"{row['step_ratio']:.2f}",
+            "" if row["difference"] is None else f"{row['difference']:.1e}",
         ]
         for row in report["candidates"]
     ]
     size = f"{report['num_layers']} layers of {report['hidden_size']}, {report['rows']} x {report['length']} tokens"
     title = f"{size}, median of {report['repeats']}, {report['processor']}, paddle {report['paddle']}"
-    table(title, ["candidate", "block weights", "forward ms", "ratio", "training step ms", "ratio"], cells)
+    table(title, ["candidate", "block weights", "forward ms", "ratio", "step ms", "ratio", "off by"], cells)

@@ -91,7 +91,7 @@ class MultiHeadAttention(nn.Layer):
         queries: Sequence[paddle.Tensor] = parts[: self.scores.query_parts]  # [b, n, q, d] each
         kept: Sequence[paddle.Tensor] = parts[self.scores.query_parts :]  # [b, n, q, d] each
         if cache.parts:
-            kept = [paddle.concat([old, new], axis=2) for old, new in zip(cache.parts, kept, strict=True)]  # [b, n, k, d] each
+            kept = [paddle.concat([cache.parts[place], kept[place]], axis=2) for place in range(len(kept))]  # [b, n, k, d] each
         value = kept[-1]  # [b, n, k, d]
         where = Places(_length(hidden, 1), _length(value, 2), places, key_places)
         scores = self.scores(queries, kept[:-1], where)  # [b or 1, n, q, k]

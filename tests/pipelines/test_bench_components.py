@@ -21,6 +21,8 @@ def test_every_kind_and_remedy_runs_beside_the_plain_encoder():
     # a kind without queries and keys has two of the four projections left, and a matrix of places a head
     projections, matrices = 2 * (16 * 16 + 16), 2 * 8 * 8
     assert rows["dot_product"]["parameters"] - rows["random"]["parameters"] == projections - matrices
+    assert {name: row["difference"] is not None for name, row in rows.items()} == {name: name in penalties[:2] for name in rows}
+    assert 0 < rows[penalties[1]]["difference"] < 1e-2
     assert rows["FGM"]["parameters"] == rows["dot_product"]["parameters"]
 
 
