@@ -6,7 +6,8 @@
     theta_t = theta_{t-1} - rate m_t / sqrt(v_hat_t)
 
 The state kept is v_hat, not v: ``v_hat_t = v_hat_{t-1} + w_t (g_t^2 - v_hat_{t-1})`` with ``w_t = beta2 / ((1 + beta2)^t - 1)`` from
-Python floats, so no step overflows, and a constant gradient gives ``v_hat = g^2`` at any step.
+Python floats, so no step overflows, and a constant gradient gives ``v_hat = g^2`` at any step. For float32 parameters ``1 - w_t`` is rounded to
+float32: behind step 80,000 or so, where a gradient would count for less than 3e-8, v_hat stands still.
 
 Where epsilon stands differs in every source, so it is an option, ``epsilon_placement``:
 
