@@ -397,6 +397,5 @@ def test_double_backward(loss, shape):
 
 
 def test_a_similarity_of_numbers_that_are_none_is_refused():
-    vectors = paddle.to_tensor([[1.0, float("nan")], [0.0, 1.0]])  # [2, 2]
     with pytest.raises(ValueError, match=r"\[2, 2\] hold 1 numbers that are NaN"):
-        in_batch_similarity(vectors)
+        in_batch_similarity(paddle.to_tensor([[1.0, float("nan")], [0.0, 1.0]]))  # [2, 2]
