@@ -1,36 +1,55 @@
-"""Ctrl-C that waits for the end of a step."""
+"""Ctrl-C and SIGTERM that wait for the end of a step."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+class Terminated(BaseException):
+    """SIGTERM came: what a scheduler sends before it kills."""
 
 
 @contextmanager
-def after_this_step() -> Iterator[Callable[[], None]]:
-    """Yields ``check()``, which raises KeyboardInterrupt if Ctrl-C came since; a second Ctrl-C interrupts at once.
+def after_this_step() -> Iterator[Check]:
+    """Yields ``check()``, which raises KeyboardInterrupt if Ctrl-C came since, or Terminated for SIGTERM; a second one interrupts at once.
 
-    Outside the main thread signals cannot be caught; there it changes nothing.
+    ``check.asked()`` tells without raising. Outside the main thread signals cannot be caught; there it changes nothing.
     """
-    asked = False
-
-    def ask(number: int, frame: object) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    def check() -> None:
-        if asked:
-            raise KeyboardInterrupt
-
+    check = Check()
     if threading.current_thread() is not threading.main_thread():
         yield check
         return
-    before = signal.signal(signal.SIGINT, ask)
+    before = {number: signal.signal(number, check.ask) for number in CODES}
     try:
         yield check
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Check:
+    """What came, as a call that raises it."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+
+    def ask(self, number: int, frame: object) -> None:
+        again = self._number is not None
+        self._number = number
+        if again:
+            self()
+
+    def asked(self) -> int | None:
+        """The signal that came, or None."""
+        return self._number
+
+    def __call__(self) -> None:
+        if self._number == signal.SIGTERM:
+            raise Terminated
+        if self._number is not None:
+            raise KeyboardInterrupt

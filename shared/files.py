@@ -39,7 +39,7 @@ def atomic_write(path: str | Path, mode: str = "wb", **options: Any) -> Iterator
                 with contextlib.suppress(OSError):
                     os.unlink(aside)
             raise
-    _fsync_folder(path.parent)
+    fsync_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -98,11 +98,14 @@ def whole_folder(folder: str | Path, *, marker: str) -> Iterator[Path]:
 
 
 class LineLog:
-    """A new file of JSON lines, each whole or absent even when the disk fills up; written through at once."""
+    """A file of JSON lines, each whole or absent even when the disk fills up; written through at once.
 
-    def __init__(self, path: str | Path):
+    It begins anew, or with ``append`` goes on behind what is there.
+    """
+
+    def __init__(self, path: str | Path, *, append: bool = False):
         self.path = Path(path)
-        self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115
+        self._file = open(self.path, "ab" if append else "wb", buffering=0)  # noqa: SIM115
 
     def write(self, **values: Any) -> None:
         """Appends one object."""
@@ -126,13 +129,17 @@ class LineLog:
         self._file.close()
 
 
-def _fsync_folder(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
+    """Makes the names in ``folder`` last, where the file system can."""
     with contextlib.suppress(OSError):  # not every file system lets a folder be opened
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+_fsync_folder = fsync_folder
 
 
 def write_text(path: str | Path, text: str) -> None:

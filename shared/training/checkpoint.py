@@ -1,42 +1,85 @@
-"""Weights on disk: safetensors, atomically, with what belongs to them in the file's metadata."""
+"""Weights on disk: safetensors, atomically, with a checksum and what belongs to them in the file's metadata."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
 from paddle import nn
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from ..errors import input_error
 from ..files import atomic_write
 
+CHECKSUM = "sha256"
+_HALF = (paddle.float16, paddle.bfloat16)
 
-def save_weights(layer: nn.Layer, path: str | Path, *, metadata: Mapping[str, str] | None = None) -> None:
-    """Writes every parameter and persistent buffer of ``layer``; the file is whole or absent."""
-    tensors = {name: np.ascontiguousarray(value.numpy()) for name, value in layer.state_dict().items()}
+
+def arrays_of(tensors: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Tensors as NumPy arrays in their own precision; bfloat16, which NumPy lacks, as float32, which holds it exactly."""
+    found = {}
+    for name, value in tensors.items():
+        tensor = value.astype("float32") if value.dtype == paddle.bfloat16 else value  # [...]
+        found[name] = np.ascontiguousarray(tensor.numpy()).reshape(tuple(tensor.shape))
+    return found
+
+
+def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], *, metadata: Mapping[str, str] | None = None) -> None:
+    """Writes named arrays as one safetensors file, whole or absent. The same arrays and metadata give the same bytes."""
     with atomic_write(path) as file:
-        file.write(save(tensors, metadata=dict(metadata or {})))
+        file.write(save(dict(arrays), metadata={**(metadata or {}), CHECKSUM: _checksum(arrays)}))
 
 
-def load_weights(layer: nn.Layer, path: str | Path) -> None:
-    """Loads a file of :func:`save_weights`. Raises InputError when it is damaged or does not fit the layer, naming the tensors."""
+def load_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays and metadata of a file of :func:`save_arrays`. Raises InputError for a damaged one."""
     try:
-        tensors = load_file(str(path))
-    except (OSError, SafetensorError) as error:
+        with safe_open(str(path), framework="np") as file:
+            metadata = dict(file.metadata() or {})
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (OSError, SafetensorError, ValueError) as error:
         raise input_error(
             "LIC-K001", file=path, found=f"an unreadable weights file ({error})", expected="safetensors", remedy="Train the run again."
         ) from error
+    if CHECKSUM in metadata and metadata[CHECKSUM] != _checksum(arrays):
+        raise input_error(
+            "LIC-K003",
+            file=path,
+            found="numbers that are not those that were written (the checksum differs)",
+            expected="a file as it was saved",
+            remedy="Copy it again from where it was sound, or train the run again.",
+        )
+    return arrays, metadata
+
+
+def save_weights(layer: nn.Layer, path: str | Path, *, metadata: Mapping[str, str] | None = None) -> None:
+    """Writes every parameter and persistent buffer of ``layer``; the file is whole or absent."""
+    save_arrays(path, arrays_of(layer.state_dict()), metadata=metadata)
+
+
+def load_weights(layer: nn.Layer, path: str | Path) -> dict[str, str]:
+    """Loads a file of :func:`save_weights` and returns its metadata.
+
+    Raises InputError when it is damaged or does not fit the layer, naming the tensors.
+    """
+    arrays, metadata = load_arrays(path)
+    set_weights(layer, arrays, path)
+    return metadata
+
+
+def set_weights(layer: nn.Layer, arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
+    """Puts arrays into the parameters and buffers of ``layer``. Raises InputError, naming ``path`` and the tensors, where they do not fit."""
     state = layer.state_dict()
-    faults = [f"{name} missing" for name in state if name not in tensors]
-    faults += [f"{name} unexpected" for name in tensors if name not in state]
+    faults = [f"{name} missing" for name in state if name not in arrays]
+    faults += [f"{name} unexpected" for name in arrays if name not in state]
     faults += [
-        f"{name} {list(tensors[name].shape)} instead of {list(state[name].shape)}"
+        f"{name} {list(arrays[name].shape)} instead of {list(state[name].shape)}"
         for name in state
-        if name in tensors and list(tensors[name].shape) != list(state[name].shape)
+        if name in arrays and list(arrays[name].shape) != list(state[name].shape)
     ]
     if faults:
         raise input_error(
@@ -47,4 +90,14 @@ def load_weights(layer: nn.Layer, path: str | Path) -> None:
             remedy="Keep config.toml, encoder.json, schema.json and weights.safetensors of one run together.",
         )
     for name, value in state.items():
-        value.set_value(paddle.to_tensor(tensors[name]))
+        loaded = paddle.to_tensor(arrays[name])  # [...]
+        value.set_value(loaded if loaded.dtype == value.dtype else loaded.astype(value.dtype))
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    state = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        state.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        state.update(array.data if array.size else b"")
+    return state.hexdigest()
