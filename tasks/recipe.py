@@ -35,6 +35,8 @@ class EncoderSettings(Settings):
 
     source: str
     num_layers: int | None = Field(None, ge=1, description="keep only the first k layers; with scratch: how many to make")
+    frozen_layers: int | None = Field(None, ge=0, description="embeddings and the first k layers do not learn; 0: the embeddings alone")
+    recompute: bool = Field(False, description="make a layer's inner values again in the backward pass: a third more time, less memory")
     dropout: float = Field(0.1, ge=0, lt=1)
     attention_dropout: float = Field(0.1, ge=0, lt=1)
     hidden_size: int = Field(128, ge=8, description="scratch only")
@@ -51,6 +53,8 @@ class EncoderSettings(Settings):
             raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
         if self.convolution_width and self.convolution_width % 2 == 0:
             raise ValueError(f"convolution_width {self.convolution_width} is not odd")
+        if self.frozen_layers is not None and self.num_layers is not None and self.frozen_layers > self.num_layers:
+            raise ValueError(f"frozen_layers {self.frozen_layers} is more than num_layers {self.num_layers}")
         return self
 
 
@@ -68,20 +72,36 @@ class FeatureSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """The loop. Rates are peak rates of a linear warm-up and decay."""
+    """The loop. Rates are peak rates of a linear warm-up and decay. What a name stands for: :class:`shared.training.settings.LoopSettings`."""
 
     epochs: float = Field(gt=0)
-    batch_tokens: int = Field(2048, ge=16, description="padded tokens a step")
+    batch_tokens: int = Field(2048, ge=16, description="padded tokens a step, over all its parts and devices")
+    accumulation: int = Field(1, ge=1, description="parts in which a step is computed one after the other: less memory, the same gradient")
     learning_rate: float = Field(2e-5, gt=0)
     head_learning_rate: float = Field(1e-4, gt=0, description="of everything above the encoder")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="rate of each encoder layer over that of the one above it")
     warmup: float = Field(0.1, ge=0, le=1, description="share of the steps")
     weight_decay: float = Field(0.01, ge=0, description="not on biases, norms and transitions")
     clip_norm: float = Field(1.0, gt=0)
     optimizer: Literal["adamw", "adax", "adax_l2", "adax_w"] = Field("adamw", description="adax never decays, adax_l2 through the gradient")
+    ema_decay: float | None = Field(None, ge=0, lt=1, description="moving average of the weights, which evaluation and prediction use")
+    fgm_epsilon: float = Field(0.0, ge=0, description="adversarial training at the embeddings (FGM), e.g. 0.5; twice the time")
+    penalty_epsilon: float = Field(0.0, ge=0, description="gradient penalty at the embeddings, e.g. 1; two or three times the time")
+    penalty_form: Literal["central", "one_sided"] = Field("central", description="one_sided is a third cheaper and less exact")
+    replacement_rows: float = Field(0.0, ge=0, le=1, description="share of the texts of which some input tokens are replaced by others of theirs")
+    replacement_tokens: float = Field(0.3, ge=0, le=1, description="share of the tokens of such a text")
+    rdrop: float = Field(0.0, ge=0, description="weight of the divergence of two passes (R-Drop), e.g. 1; twice the time")
+    amp: Literal["O0", "O1", "O2"] = Field("O0", description="paddle's mixed precision; a device without it computes in float32")
+    amp_dtype: Literal["bfloat16", "float16"] = "bfloat16"
+    train_on: Literal["train", "train+dev"] = Field("train", description="train+dev: nothing is left to evaluate on, the last weights count")
+    patience: int | None = Field(None, ge=1, description="stop after so many evaluations without a new best")
     evaluations_per_epoch: int = Field(1, ge=1)
     evaluation_tokens: int = Field(8192, ge=16, description="padded tokens a batch in evaluation and prediction")
+    checkpoint_minutes: float = Field(10.0, gt=0, description="between two checkpoints; one more comes with every evaluation")
+    checkpoint_steps: int | None = Field(None, ge=1, description="also one every so many steps")
+    checkpoints_kept: int = Field(2, ge=1)
     max_records: int | None = Field(None, ge=1, description="train on the first n records only")
-    seed: int = 42
+    seed: int = Field(42, ge=0)
 
     @model_validator(mode="before")
     @classmethod
@@ -91,9 +111,15 @@ class TrainingSettings(Settings):
         return values
 
     @model_validator(mode="after")
-    def _decay_has_an_effect(self) -> TrainingSettings:
+    def _goes_together(self) -> TrainingSettings:
         if self.optimizer == "adax" and self.weight_decay:
             raise ValueError(f"optimizer adax has no weight decay, found {self.weight_decay}: take adax_w or adax_l2, or weight_decay = 0")
+        if self.fgm_epsilon and self.penalty_epsilon:
+            raise ValueError(f"fgm_epsilon {self.fgm_epsilon} and penalty_epsilon {self.penalty_epsilon} exclude each other: keep one")
+        if self.penalty_epsilon and self.amp != "O0":
+            raise ValueError(f"penalty_epsilon {self.penalty_epsilon} with amp {self.amp}: its differences need float32, take amp = O0")
+        if self.patience is not None and self.train_on != "train":
+            raise ValueError(f"patience {self.patience} with train_on {self.train_on}: nothing is left to evaluate on, leave patience out")
         return self
 
 

@@ -44,3 +44,20 @@ def _depths(layer: nn.Layer, prefix: str) -> dict[str, int]:
     count = max(blocks.values(), default=-1) + 1
     below = {name: count for name in names if name[len(prefix) :].startswith(("embeddings.", "convolution."))} if count else {}
     return {name: count - 1 - number for name, number in blocks.items()} | below
+
+
+def freeze_backbone(backbone: nn.Layer, blocks: int) -> int:
+    """Keeps the embeddings, a convolution after them and the first ``blocks`` blocks as they are; returns how many numbers do not learn.
+
+    Call it before the optimizer is made. Raises ValueError for more blocks than there are.
+    """
+    count = len(backbone.blocks)
+    if not 0 <= blocks <= count:
+        raise ValueError(f"cannot freeze {blocks} blocks of an encoder that has {count}: give 0 to {count}")
+    frozen = 0
+    for name, parameter in backbone.named_parameters():
+        first, _, rest = name.partition(".")
+        if first in ("embeddings", "convolution") or (first == "blocks" and int(rest.split(".")[0]) < blocks):
+            parameter.stop_gradient = True
+            frozen += int(parameter.size)
+    return frozen
