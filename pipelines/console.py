@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from unicodedata import category
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from shared.errors import Problem
+    from shared.training.throughput import Rates
 
 
 def say(message: str) -> None:
@@ -51,46 +54,83 @@ def emit_json(value: Any) -> None:
 
 
 class Advance(Protocol):
-    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+    def __call__(self, done: int, total: int, note: str = "", left: float | None = None) -> None: ...
 
 
 @contextmanager
-def progress(title: str, *, every: float = 15.0) -> Iterator[Advance]:
-    """Yields ``advance(done, total, note)``. A bar on a terminal; elsewhere a plain line every ``every`` seconds and one at the end."""
+def progress(title: str, *, every: float = 15.0, done_before: int = 0) -> Iterator[Advance]:
+    """Yields ``advance(done, total, note, left)``. A bar on a terminal; elsewhere a plain line every ``every`` seconds and one at the end.
+
+    ``done_before``: what was done before this process began, as after a resume. ``left``: seconds to come, for a caller who knows them
+    better than what has gone so far tells.
+    """
+    begun = time.monotonic()
+
+    def estimate(done: int, total: int) -> float | None:
+        own = done - done_before
+        return (time.monotonic() - begun) / own * (total - done) if own > 0 else None
+
     if sys.stderr.isatty():
-        with _bar(title) as drawn:
+        with _bar(title, estimate) as drawn:
             yield drawn
         return
-    began = last = time.monotonic()
+    last = begun
 
-    def advance(done: int, total: int, note: str = "") -> None:
+    def advance(done: int, total: int, note: str = "", left: float | None = None) -> None:
         nonlocal last
         now = time.monotonic()
         if done < total and now - last < every:
             return
         last = now
-        left = (now - began) / max(done, 1) * (total - done)
-        say(f"{title}: {done}/{total}{'  ' + note if note else ''}  {_clock(now - began)} gone, {_clock(left)} left")
+        left = estimate(done, total) if left is None else left
+        gone = f"{_clock(now - begun)} gone{'' if left is None else f', {_clock(left)} left'}"
+        say(f"{title}: {done}/{total}{'  ' + note if note else ''}  {gone}")
 
     yield advance
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Advance]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+def _bar(title: str, estimate: Callable[[int, int], float | None], console: Console | None = None) -> Iterator[Advance]:
+    """The bar, and below it the note in a line of its own, cut at the terminal's edge."""
+    from rich.console import Console, RenderableType
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.text import Text
+
+    class Bars(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            for task in self.tasks:
+                if note := task.fields["note"]:
+                    yield Text(f"  {note}", no_wrap=True, overflow="ellipsis")
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task(title, total=None, note="")
-        yield lambda done, total, note="": bars.update(task, completed=done, total=total, note=note)
+    with Bars(*columns, console=console or Console(stderr=True)) as bars:
+        task = bars.add_task(title, total=None, note="", left="")
+
+        def advance(done: int, total: int, note: str = "", left: float | None = None) -> None:
+            left = estimate(done, total) if left is None else left
+            bars.update(task, completed=done, total=total, note=note, left="" if left is None else f"{_clock(left)} left")
+
+        yield advance
+
+
+def training_note(*, loss: float, rate: float, rates: Rates | None = None, score: float | None = None) -> str:
+    """What stands beside the progress of a training: the step's loss and learning rate, speed and its share of the measured
+    matrix-product peak as far as they are known, and the last dev score. The time left goes to ``advance`` by itself."""
+    parts = [f"loss {loss:#.4g}", f"rate {rate:.1e}"]
+    if rates is not None and rates.tokens is not None and rates.padded_tokens is not None:
+        parts.append(f"{rates.tokens:,.0f} tokens/s ({rates.padded_tokens:,.0f} padded)")
+    if rates is not None and rates.share is not None:
+        parts.append(f"{100 * rates.share:.0f} % of peak")
+    if score is not None:
+        parts.append(f"dev {score:.4f}")
+    return "  ".join(parts)
 
 
 def _clock(seconds: float) -> str:
@@ -115,3 +155,26 @@ def table(title: str, columns: list[str], rows: list[list[Any]], *, picture: Pat
         from .picture import draw_table
 
         draw_table(drawn, picture)
+
+
+WIDE = 100
+"""Columns of a listing that no terminal limits."""
+
+
+def listing(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+    """A long table without frames on standard output; the columns numbered in ``right`` to the right. In a file or pipe a row that is
+    wider than :data:`WIDE` stays one line."""
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for index, column in enumerate(columns):
+        drawn.add_column(column, justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*row)
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 10_000  # to measure without folding
+        console.width = max(WIDE, Measurement.get(console, console.options, drawn).maximum)
+    console.print(drawn)
