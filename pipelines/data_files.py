@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.errors import InputError, input_error
+from shared.errors import InputError, Problem, input_error
 from tasks.base import Task
 
 from .console import say, say_problems
@@ -19,38 +21,70 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class LabelledData:
-    """A track with a checked recipe and its labelled splits, ``train`` and ``dev``: the start of everything that trains."""
+    """A track with a checked recipe and its labelled splits: the start of everything that trains.
+
+    ``paths`` of ``train`` and ``dev``; ``dev``: the sound records of dev. Those of train are not held: they may be more than memory.
+    """
 
     task: Task
     recipe: Recipe
     folder: Path
     schema: Any
     paths: dict[str, Path]
-    records: dict[str, list[Any]]
+    dev: list[Any]
+    skip_bad: bool
+    workers: int | None = None
 
     @property
-    def texts(self) -> list[str]:
-        """The training texts, for a vocabulary of their own."""
-        return [self.task.text_of(record) for record in self.records["train"]]
+    def texts(self) -> Iterable[str]:
+        """The texts of the training records in use, for a vocabulary of their own; read anew each time they are gone through."""
+        return _Texts(self)
+
+    def train_records(self, indices: Iterable[int]) -> list[Any]:
+        """The training records numbered ``indices``, ascending, from 0 as in ``record_index`` of their features: what a fold is scored on."""
+        wanted = set(indices)
+        return [record for number, record in enumerate(self._train(max(wanted, default=-1) + 1)) if number in wanted]
+
+    def _train(self, limit: int | None, *, texts: bool = False) -> Iterator[Any]:
+        return _stream(
+            self.task,
+            self.paths["train"],
+            self.schema,
+            labelled=True,
+            skip_bad=self.skip_bad,
+            limit=limit,
+            quiet=True,
+            texts=texts,
+            workers=self.workers,
+        )
 
 
-def open_labelled(track: str, *, data: Path | None, recipe: str, overrides: tuple[str, ...], skip_bad: bool) -> LabelledData:
-    """Checks the recipe, then reads schema, train and dev; the first ``training.max_records`` of train, saying so."""
+@dataclass(frozen=True)
+class _Texts:
+    opened: LabelledData
+
+    def __iter__(self) -> Iterator[str]:
+        return self.opened._train(self.opened.recipe.training.max_records, texts=True)
+
+
+def open_labelled(
+    track: str, *, data: Path | None, recipe: str | Recipe, overrides: tuple[str, ...], skip_bad: bool, workers: int | None = None
+) -> LabelledData:
+    """Checks the recipe (a name, a file or a checked one), then reads schema and dev. Train is left to :func:`pipelines.preprocess.features_of_file`, which also says what is left out.
+
+    ``workers``: processes that read large files; default: a usable core each.
+    """
     from tasks.official import find_split
     from tasks.recipe import load_recipe
     from tasks.registry import get_task
 
     task = get_task(track)
-    settings = load_recipe(task.recipes, recipe, overrides, check=task.check_recipe)
+    settings = load_recipe(task.recipes, recipe, overrides, check=task.check_recipe) if isinstance(recipe, str) else recipe
     folder = data_folder(track, data)
     schema = open_schema(task, folder)
     paths = {split: find_split(track, folder, split) for split in ("train", "dev")}
-    records = {split: read_split(task, path, schema, labelled=True, skip_bad=skip_bad) for split, path in paths.items()}
-    limit = settings.training.max_records
-    if limit is not None and limit < len(records["train"]):
-        say(f"training.max_records = {limit}: the first {limit} of {len(records['train'])} training records are used.")
-        records["train"] = records["train"][:limit]
-    return LabelledData(task, settings, folder, schema, paths, records)
+    dev = read_split(task, paths["dev"], schema, labelled=True, skip_bad=skip_bad, quiet=True)
+    return LabelledData(task, settings, folder, schema, paths, dev, skip_bad, workers)
 
 
 def data_folder(track: str, folder: Path | None) -> Path:
@@ -80,14 +114,65 @@ def open_schema(task: Task, folder: Path, path: Path | None = None) -> Any | Non
     return None
 
 
-def read_split(task: Task, path: Path, schema: Any, *, labelled: bool | None, skip_bad: bool) -> list[Any]:
-    """Records of one file. Raises InputError with every problem unless ``skip_bad``, which goes on with the sound records and says the count."""
+def read_split(task: Task, path: Path, schema: Any, *, labelled: bool | None, skip_bad: bool, quiet: bool = False) -> list[Any]:
+    """Records of one file. Raises InputError with every problem unless ``skip_bad``, which goes on with the sound records and says the count.
+
+    ``quiet``: somebody else says it.
+    """
     result = task.read_records(path, schema, labelled=labelled)
-    if result.problems and not skip_bad:
-        raise InputError(*result.problems)
-    if result.problems:
-        say_problems(result.problems, limit=SHOWN, rest=f"lic data check {task.name} {path} lists all")
-        say(f"{path}: went on without {result.skipped} bad records; {len(result.records)} are left.")
-    if not result.records:
-        raise input_error("LIC-D031", file=path, found="no sound record", expected="at least one", remedy=f"See lic data check {task.name}.")
+    check_read(task, path, result.problems, result.skipped, len(result.records), skip_bad=skip_bad, quiet=quiet)
     return result.records
+
+
+def stream_records(
+    task: Task, path: Path, schema: Any, *, labelled: bool | None, skip_bad: bool, limit: int | None = None, quiet: bool = False
+) -> Iterator[Any]:
+    """The same one after the other, at most ``limit``; memory does not grow with a file of JSON lines.
+
+    Problems are known, and raised or said, where the file ends: an InputError may come after sound records; a file whose first ``limit`` records
+    are all that is asked for is not read to its end.
+    """
+    return _stream(task, path, schema, labelled=labelled, skip_bad=skip_bad, limit=limit, quiet=quiet)
+
+
+def _stream(
+    task: Task,
+    path: Path,
+    schema: Any,
+    *,
+    labelled: bool | None,
+    skip_bad: bool,
+    limit: int | None,
+    quiet: bool,
+    texts: bool = False,
+    workers: int | None = 1,
+) -> Iterator[Any]:
+    from shared.environment import usable_cores
+    from tasks.chunks import Source, stream
+
+    count = 0
+    with contextlib.closing(stream(Source(task, path, schema, labelled), texts=texts, workers=workers or usable_cores())) as records:
+        while limit is None or count < limit:
+            try:
+                yield next(records)
+            except StopIteration as end:
+                check_read(task, path, end.value.problems, end.value.skipped, count, skip_bad=skip_bad, quiet=quiet)
+                return
+            count += 1
+
+
+def check_read(
+    task: Task, path: Path, problems: Sequence[Problem], skipped: int, sound: int, *, skip_bad: bool, quiet: bool = False
+) -> None:
+    """Raises InputError for a file with ``problems`` unless ``skip_bad``, which says them; and for one without a ``sound`` record."""
+    if problems and not skip_bad:
+        raise InputError(*problems)
+    if problems and not quiet:
+        say_problems(problems, limit=SHOWN, rest=f"lic data check {task.name} {path} lists all")
+        say_skipped(path, skipped, sound)
+    if not sound:
+        raise input_error("LIC-D031", file=path, found="no sound record", expected="at least one", remedy=f"See lic data check {task.name}.")
+
+
+def say_skipped(path: Path, skipped: int, sound: int) -> None:
+    say(f"{path}: went on without {skipped} bad records; {sound} are left.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +48,7 @@ def places(source: str, data: Path | None) -> list[Path]:
     return candidates
 
 
-def open_encoder(settings: EncoderSettings, *, texts: Sequence[str], data: Path | None) -> Encoder:
+def open_encoder(settings: EncoderSettings, *, texts: Iterable[str], data: Path | None) -> Encoder:
     """Loads the encoder, or with source ``scratch`` makes a new one whose vocabulary comes from ``texts``.
 
     A source that is no folder anywhere in :func:`places` is taken for a model name of PaddleNLP's zoo.

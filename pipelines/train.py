@@ -2,140 +2,216 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import progress, say
+from shared.errors import input_error
+
+from .console import say, say_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tasks.base import Progress
+    from shared.training.parallel import Ranks
     from tasks.recipe import Recipe
 
-    Evaluate = Callable[[Progress], tuple[dict[str, Any], float]]
+    from .data_files import LabelledData
+    from .interrupt import Check
+    from .train_setup import Fold, Prepared
+
+DEFAULT = "default"
 
 
 def train(
     track: str,
     *,
     data: Path | None = None,
-    recipe: str = "default",
+    recipe: str | None = None,
     overrides: tuple[str, ...] = (),
     run: Path | None = None,
     device: str = "auto",
     skip_bad: bool = False,
+    resume: bool = False,
+    fold: Fold | None = None,
+    workers: int | None = None,
+    board: bool = False,
 ) -> Path:
-    """Trains and returns the run folder. ``weights.safetensors`` in it are the best on dev; on Ctrl-C the last checkpoint stays.
+    """Trains and returns the run folder. ``weights.safetensors`` in it are the best on dev.
 
-    What fails before the first step leaves no run folder.
+    ``resume``: goes on from the newest whole checkpoint of ``run`` (default: the recipe's latest run) as if nothing had happened; without one it
+    begins anew and says so; a finished run is left as it is. ``recipe`` None is the run's own, else ``default``.
+    ``fold``: holds a part of the training records out and evaluates on it instead of dev. ``board``: TensorBoard event files beside the figures.
+    What fails before the first step leaves no run folder. After Ctrl-C or SIGTERM the step is finished and a checkpoint written.
+    Under ``paddle.distributed.launch`` every process calls this; the first writes.
     """
-    import paddle
+    from shared.training.parallel import join
 
-    from shared import environment
-
-    from .data_files import open_labelled
     from .device import choose_device
-    from .encoders import open_encoder
-    from .preprocess import features_of
-    from .run_folder import claim_run_folder, new_run_folder, python_packages, write_run
+    from .interrupt import after_this_step
+    from .run_folder import FINISHED, claim_run_folder, is_begun, new_run_folder, run_to_resume
 
-    name = Path(recipe).stem
-    new_run_folder(track, name, run)  # a place that is taken is said before the work
+    name = Path(recipe or DEFAULT).stem
     chosen = choose_device(device)
-    opened = open_labelled(track, data=data, recipe=recipe, overrides=overrides, skip_bad=skip_bad)
-    task, settings, schema, paths, records = opened.task, opened.recipe, opened.schema, opened.paths, opened.records
-    paddle.seed(settings.training.seed)
-    encoder = open_encoder(settings.encoder, texts=opened.texts, data=opened.folder)
-    features = {split: features_of(task, paths[split], records[split], schema, encoder, settings.features)[0] for split in paths}
-    model = task.build_model(encoder.backbone, schema, settings)
+    ranks = join()
+    place = run_to_resume(track, name, run) if resume else None
+    begun = place is not None and is_begun(place)
+    if begun and (place / FINISHED).is_file():
+        say(f"{place} is finished: nothing is left to do.")
+        return place
+    if place is None:
+        new_run_folder(track, name, run)  # a place that is taken is said before the work
+    elif not begun:
+        say(f"no run to resume in {place}: training begins there.")
+    opened = _opened(track, data, recipe, overrides, skip_bad, workers, place if begun else None)
+    with after_this_step() as check:
+        from .train_setup import prepare
 
-    def evaluate(progress: Progress) -> tuple[dict[str, Any], float]:
-        predictions = task.predict(model, features["dev"], records["dev"], schema, encoder.vocabulary, settings, progress=progress)
-        scores = task.score(records["dev"], predictions)
-        return {name: scores[name] for name in task.shown_scores}, scores[task.shown_scores[-1]]
-
-    def collate(rows: Any) -> Any:
-        return model.collate(features["train"], rows, encoder.vocabulary, labelled=True)
-
-    with claim_run_folder(track, name, run) as target:
-        write_run(
-            target,
-            task=task,
-            recipe=settings,
-            schema=schema,
-            encoder=encoder,
-            data=opened.folder,
-            checksums=_checksums(paths),
-            environment={"device": chosen, **environment.prepare().as_dict(), "packages": python_packages()},
-        )
-        millions = sum(p.size for p in model.parameters()) / 1e6
-        say(f"{track}: {len(features['train'].ids)} windows to train on, {millions:.1f} M parameters, {chosen}")
-        say(f"run folder: {target}")
-        _run(model, model.training_lengths(features["train"]), collate, evaluate, settings, target, title=f"train {track}")
+        prepared = prepare(opened, ranks=ranks, fold=fold, check=check)
+        check()
+        if not ranks.first:
+            return _follow(prepared, ranks, check)
+        with claim_run_folder(track, name, place or run, begun=place is not None and place.is_dir()) as target:
+            ranks.gather(str(target))
+            if not begun:
+                _describe(target, prepared, chosen, fold)
+            say(f"{track}: {prepared.windows} windows to train on, {_millions(prepared.model):.1f} M parameters, {chosen}{_among(ranks)}")
+            say(f"run folder: {target}")
+            _drive(prepared, target, check, title=f"train {track}", resume=place is not None, board=board)
     return target
 
 
-def _run(model: Any, lengths: Any, collate: Any, evaluate: Evaluate, recipe: Recipe, target: Path, *, title: str) -> None:
-    """Drives the loop: draws progress, writes figures and checkpoints."""
-    from shared.files import LineLog, write_json
-    from shared.training import loop
-    from shared.training.checkpoint import save_weights
+def _opened(
+    track: str,
+    data: Path | None,
+    recipe: str | None,
+    overrides: tuple[str, ...],
+    skip_bad: bool,
+    workers: int | None,
+    begun: Path | None,
+) -> LabelledData:
+    """The data and the recipe; of a run that has begun its own, which what is asked for must not differ from."""
+    from .data_files import open_labelled
 
-    from .interrupt import after_this_step
-    from .memory import peak_memory_mib
-    from .run_folder import FIGURES, LAST, WEIGHTS
+    if begun is None:
+        return open_labelled(track, data=data, recipe=recipe or DEFAULT, overrides=overrides, skip_bad=skip_bad, workers=workers)
+    from .run_folder import stored_run
 
-    names = loop.LoopSettings.__dataclass_fields__
-    settings = loop.LoopSettings(**{name: value for name, value in recipe.training.model_dump().items() if name in names})
-    saved, note = False, ""
-    began = mark = time.perf_counter()
-    with (
-        LineLog(target / FIGURES) as metrics,
-        LineLog(target / "timing.jsonl") as timing,
-        progress(title) as advance,
-        after_this_step() as check_interrupt,
-    ):
-        def scored() -> tuple[dict[str, Any], float]:
-            return evaluate(lambda done, total: check_interrupt())
+    own = stored_run(begun, track)
+    own_data = data or own.data
+    if recipe is None and not overrides:
+        opened = open_labelled(track, data=own_data, recipe=own.recipe, overrides=(), skip_bad=skip_bad, workers=workers)
+    else:
+        opened = open_labelled(track, data=own_data, recipe=recipe or DEFAULT, overrides=overrides, skip_bad=skip_bad, workers=workers)
+        _same_recipe(begun, own.recipe, opened.recipe)
+    changed = [split for split, checksum in _checksums(opened.paths).items() if own.checksums.get(split) != checksum]
+    if changed:
+        raise input_error(
+            "LIC-K005",
+            file=begun,
+            found=f"another {' and '.join(opened.paths[split].name for split in changed)} than the run began with",
+            expected="the very files whose checksums its config.toml has",
+            remedy="Put them back, or begin a new run without --resume.",
+        )
+    return opened
 
-        try:
-            for event in loop.train(model, lengths=lengths, collate=collate, evaluate=scored, settings=settings):
-                now = time.perf_counter()
-                if isinstance(event, loop.Step):
-                    metrics.write(step=event.step, epoch=round(event.epoch, 4), loss=event.loss, rate=event.rate, grad_norm=event.grad_norm)
-                    timing.write(step=event.step, seconds=round(now - mark, 4), tokens=event.tokens, padded_tokens=event.padded_tokens)
-                    speed = event.tokens / (now - mark)
-                    advance(event.step, event.total_steps, f"loss {event.loss:.3f}  {speed:.0f} tokens/s{note}")
-                else:
-                    save_weights(model, target / LAST)
-                    if event.best:
-                        save_weights(model, target / WEIGHTS)
-                        write_json(target / "best.json", {"step": event.step, "epoch": round(event.epoch, 4), "dev": event.scores})
-                        saved = True
-                    metrics.write(step=event.step, epoch=round(event.epoch, 4), dev=event.scores)
-                    timing.write(step=event.step, evaluation_seconds=round(now - mark, 4), peak_memory_mib=peak_memory_mib())
-                    shown = "  ".join(f"{name} {value:.4f}" for name, value in event.scores.items())
-                    note = f"  dev {event.score:.4f}"
-                    say(f"epoch {event.epoch:.2f}: dev {shown}{'  (best so far)' if event.best else ''}  after {(now - began) / 60:.1f} min")
-                check_interrupt()
-                mark = time.perf_counter()
-        except BaseException as error:
-            if (target / FIGURES).stat().st_size == 0:
-                raise  # no step: the run folder goes
-            if not isinstance(error, KeyboardInterrupt):
-                say(f"kept in {target}: settings, figures and {'the weights that were best on dev so far' if saved else 'no weights yet'}.")
-                raise
-            save_weights(model, target / LAST)
-            if not saved:
-                save_weights(model, target / WEIGHTS)
-            kept = "the best so far on dev" if saved else "the last ones, not evaluated"
-            say(f"interrupted: {target / LAST} holds the last weights; {target / WEIGHTS} are {kept}.")
-            raise
-    say(f"best weights: {target / WEIGHTS}; figures: {target / FIGURES}")
+
+def _same_recipe(begun: Path, own: Recipe, asked: Recipe) -> None:
+    from .train_setup import differing_keys
+
+    differing = differing_keys(own, asked)
+    if differing:
+        raise input_error(
+            "LIC-U022",
+            file=begun,
+            found=f"a run with other settings: {'; '.join(differing[:5])}{' …' if len(differing) > 5 else ''}",
+            expected="the settings that it began with",
+            remedy="Resume without --recipe and --set, or begin a new run without --resume.",
+        )
+
+
+def _describe(target: Path, prepared: Prepared, device: str, fold: Fold | None) -> None:
+    from shared import environment
+
+    from .run_folder import python_packages, write_run
+
+    opened = prepared.opened
+    write_run(
+        target,
+        task=opened.task,
+        recipe=opened.recipe,
+        schema=opened.schema,
+        encoder=prepared.encoder,
+        data=opened.folder,
+        checksums=_checksums(opened.paths),
+        environment={"device": device, **environment.prepare().as_dict(), "packages": python_packages()},
+        fold=str(fold) if fold else None,
+    )
+
+
+def _drive(prepared: Prepared, target: Path, check: Check, *, title: str, resume: bool, board: bool = False) -> None:
+    """Restores what there is to go on from, then trains to the end."""
+    from shared.training.run_state import restore
+    from shared.training.snapshots import clear_leftovers, newest_snapshot
+
+    from .run_folder import CHECKPOINTS
+    from .train_run import Driver
+
+    training, ranks = prepared.training, prepared.training.ranks
+    driver = Driver(training, target, prepared.opened.recipe.training, title, check)
+    if resume:
+        if ranks.first:
+            clear_leftovers(target / CHECKPOINTS)
+        ranks.wait()
+        found = newest_snapshot(target / CHECKPOINTS)
+        if found is None:
+            say(f"{target} has no checkpoint: training begins anew.")
+        else:
+            for error in found.passed_over:
+                say_problems(error.problems)
+            for remark in restore(training, found.state, found.folder):
+                say(f"note: {remark}.")
+            driver.go_on_from(found.figures)
+            say(f"resumed at step {training.progress.step} of {training.order.total_steps}, from {found.folder}")
+    _measure(driver, prepared)
+    if board and ranks.first:
+        from .board import Board
+
+        with Board(target, purge_step=training.progress.step) as driver.board:
+            driver.drive()
+        return
+    driver.drive()
+
+
+def _measure(driver: Driver, prepared: Prepared) -> None:
+    """Gives the driver the machine's peak and what a step costs, to show how much of the one the other uses."""
+    from shared.training.throughput import matmul_peak, step_flops
+
+    config, window = prepared.encoder.backbone.config, prepared.opened.recipe.features.window + 2
+    own = {id(parameter) for parameter in prepared.encoder.backbone.parameters()}
+    head = sum(int(p.size) for p in prepared.model.parameters() if p.ndim == 2 and id(p) not in own)
+    driver.peak = matmul_peak()
+
+    def work(event: Any) -> float:
+        longest = min(event.padded_tokens // max(event.rows, 1), window)
+        return step_flops(config, padded_tokens=event.padded_tokens, sum_of_squared_lengths=event.padded_tokens * longest, head_weights=head)
+
+    driver.work = work
+
+
+def _follow(prepared: Prepared, ranks: Ranks, check: Check) -> Path:
+    """What a rank but the first does: the same steps, writing nothing."""
+    target = Path(ranks.gather("")[0])
+    _drive(prepared, target, check, title="train", resume=True)
+    return target
+
+
+def _millions(model: Any) -> float:
+    count: float = sum(int(parameter.size) for parameter in model.parameters()) / 1e6
+    return count
+
+
+def _among(ranks: Ranks) -> str:
+    return f", {ranks.world} processes" if ranks.world > 1 else ""
 
 
 def _checksums(paths: dict[str, Path]) -> dict[str, str]:
@@ -147,12 +223,48 @@ def _checksums(paths: dict[str, Path]) -> dict[str, str]:
 def command(
     track: Annotated[str, typer.Argument(help="relation, event or reading")],
     data: Annotated[Path | None, typer.Option(help="folder with train, dev and schema; default data/TRACK")] = None,
-    recipe: Annotated[str, typer.Option(help="a shipped recipe's name (default, small, quick) or a TOML file")] = "default",
+    recipe: Annotated[str | None, typer.Option(help="a shipped recipe's name (default, small, quick) or a TOML file")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, e.g. training.epochs=3; repeatable")] = None,
     run: Annotated[Path | None, typer.Option(help="run folder; default the next free runs/TRACK/RECIPE")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the newest checkpoint of --run, or of the recipe's latest run")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan, take one step's measure, write nothing")] = False,
+    folds: Annotated[int | None, typer.Option(min=2, help="so many runs, each evaluated on a part of train that it does not see")] = None,
+    fold: Annotated[int | None, typer.Option(min=1, help="only this one of --folds")] = None,
+    seeds: Annotated[str | None, typer.Option(help="several runs, e.g. 1,2,3")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N")] = "auto",
+    devices: Annotated[str | None, typer.Option(help="several at once, data-parallel: e.g. 0,1 for two GPUs")] = None,
+    backend: Annotated[str, typer.Option(help="nccl for GPUs, gloo for processes on the CPU; auto chooses")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="processes that make features; default one a core")] = None,
+    board: Annotated[bool, typer.Option("--board", help="also write TensorBoard event files to the run folder")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad records out, with a count")] = False,
+    json: Annotated[bool, typer.Option("--json", help="with --dry-run: one JSON object on standard output")] = False,
 ) -> None:
     """Train a model; the best weights on dev stay in the run folder."""
-    folder = train(track, data=data, recipe=recipe, overrides=tuple(set_ or ()), run=run, device=device, skip_bad=skip_bad)
-    typer.echo(str(folder))
+    from .train_many import launch, train_folds, train_seeds
+
+    if fold is not None and (folds is None or fold > folds):
+        found = f"--fold {fold}" + ("" if folds is None else f" of --folds {folds}")
+        raise input_error("LIC-U023", found=found, expected="--folds K --fold I with I up to K", remedy="For example --folds 5 --fold 1.")
+    if (folds and seeds) or (dry_run and (resume or seeds or devices)):
+        first = "--folds with --seeds" if folds and seeds else "--dry-run with --resume, --seeds or --devices"
+        raise input_error("LIC-U023", found=first, expected="one of them", remedy="Leave one out; seeds also go by --set training.seed=N.")
+    if devices is not None:
+        launch(devices, backend, run=run)
+        return
+    if dry_run:
+        from .train_plan import show_plan
+
+        show_plan(track, data=data, recipe=recipe or DEFAULT, overrides=tuple(set_ or ()), device=device, skip_bad=skip_bad, json=json)
+        return
+    options: dict[str, Any] = {"data": data, "recipe": recipe, "run": run, "device": device, "skip_bad": skip_bad}
+    options |= {"overrides": tuple(set_ or ()), "resume": resume, "workers": workers, "board": board}
+    if folds is not None:
+        made = train_folds(track, folds=folds, only=fold, **options)
+    elif seeds is not None:
+        made = train_seeds(track, seeds=seeds, **options)
+    else:
+        made = [train(track, **options)]
+    for folder in made:
+        typer.echo(str(folder))
+
+

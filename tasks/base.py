@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,6 +31,17 @@ class ReadResult:
     skipped: int = 0
 
 
+class RowReader(Protocol):
+    """What :meth:`Task.read_records` does, for (line, object) of a part of the lines of ``file``.
+
+    ``seen``: the line of every id of the lines before; the ids of ``rows`` come into it.
+    """
+
+    def __call__(
+        self, rows: Iterable[tuple[int, dict[str, Any]]], file: str, schema: Any | None, *, labelled: bool | None, seen: dict[str, int]
+    ) -> ReadResult: ...
+
+
 class Task(Protocol):
     """One track. Every method is a function of its arguments alone. What the track defines and pipelines pass through unseen:
 
@@ -38,8 +49,11 @@ class Task(Protocol):
     * a schema (None for a track without one): ``write(path)`` for the run folder, ``as_lines()`` (JSON values) for the cache key,
       ``counts()`` for people;
     * features of n records: ``len`` is the number u of units that stay together in a batch (a window, or all windows of a question),
-      ``lengths`` [u] counts their tokens with special ones, ``ids`` is a Ragged of all w windows, ``lost_count`` says how much of the gold
-      they cannot give back; ``save(folder, meta)`` writes what :meth:`load_features` reads;
+      ``lengths`` [u] counts their tokens with special ones, ``record_index`` [u] says the record of each, ``ids`` is a Ragged of all w
+      windows, ``lost_count`` says how much of the gold they cannot give back; ``save(folder, meta)`` writes what :meth:`load_features`
+      reads: the ``arrays()`` by name and the ``counts()``, which add up over parts of the records. Of a track with :attr:`read_rows` the
+      features of successive parts, one after the other, are those of the whole, once the first column of ``windows``, a record's
+      number, counts on;
     * a model: a paddle layer whose encoder is ``backbone``; ``collate(features, rows, vocabulary, labelled=)`` makes a batch of the units
       ``rows`` [b], ``loss(batch)`` its mean loss, []; ``training_lengths(features)`` [u] counts the tokens that training takes of a unit;
     * a prediction: one for every record, in order; a sequence of what was found in its text.
@@ -65,6 +79,11 @@ class Task(Protocol):
 
     def read_records(self, path: Path, schema: Any | None, *, labelled: bool | None = None) -> ReadResult:
         """``labelled``: True wants annotations, False ignores them, None takes what each line has. No ``schema``: names go unchecked."""
+        ...
+
+    @property
+    def read_rows(self) -> RowReader | None:
+        """Reads a part of the lines of a file of JSON lines; None for a track whose file is one value."""
         ...
 
     def describe(self, rows: Sequence[Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ D009 not an object, D010 missing key, D011 wrong kind of value, D019 half of a s
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from shared.files import write_text
 
 HARMLESS = frozenset({"LIC-D005", "LIC-D006", "LIC-D007"})
 """Codes of problems that cost no record: the file should be mended, yet every record in it can be read."""
+
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 _KINDS = {
     str: "a string",
@@ -85,6 +88,86 @@ def file_problem(path: Path, *, what: str) -> Problem | None:
     return None
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """Whole lines of a file: ``size`` bytes from byte ``begin``, the first of them line ``first`` of the file (from 1); ``last``: no line follows."""
+
+    begin: int
+    size: int
+    first: int = 1
+    lines: int = 0
+    last: bool = True
+
+
+def cut_chunks(path: str | Path, size: int) -> list[Chunk]:
+    """A file as chunks of whole lines, each the shortest of at least ``size`` bytes. One chunk for UTF-16, whose line ends are two bytes."""
+    chunks: list[Chunk] = []
+    first = 1
+    with open(path, "rb") as file:
+        total = os.fstat(file.fileno()).st_size
+        if file.read(2) in _UTF16:
+            return [Chunk(0, total)]
+        file.seek(0)
+        while (begin := file.tell()) < total:
+            data = file.read(size)
+            lines = data.count(b"\n")
+            if not data.endswith(b"\n"):
+                file.readline()
+                lines += 1
+            chunks.append(Chunk(begin, file.tell() - begin, first, lines, file.tell() >= total))
+            first += lines
+    return chunks
+
+
+@dataclass
+class LineFacts:
+    """What the lines of a chunk say about the file only together with those of the other chunks."""
+
+    lines: int = 0
+    byte_order_mark: bool = False
+    returns: int = 0
+    first_return: int | None = None
+    foreign: list[tuple[int, int, int, bool]] = field(default_factory=list)  # line, byte, its position in the line, whether the line may be GBK
+    utf8_beyond_ascii: bool = False
+
+    def add(self, later: LineFacts) -> None:
+        """Takes in the facts of the next chunk."""
+        self.lines += later.lines
+        self.byte_order_mark |= later.byte_order_mark
+        self.returns += later.returns
+        self.first_return = later.first_return if self.first_return is None else self.first_return
+        self.foreign += later.foreign
+        self.utf8_beyond_ascii |= later.utf8_beyond_ascii
+
+    def whole_file(self, problems: Iterable[Problem], name: str) -> list[Problem]:
+        """All problems of a file by line, given those of its lines (``problems``, in order)."""
+        marks = []
+        if self.byte_order_mark:
+            found = "a byte order mark (EF BB BF)"
+            marks.append(Problem("LIC-D005", found, "plain UTF-8", "Save the file as UTF-8 without BOM.", name, 1))
+        if self.returns:
+            found = f"{self.returns} of {self.lines} lines ending in CRLF"
+            marks.append(Problem("LIC-D006", found, "lines ending in LF", "Convert it, e.g. `dos2unix FILE`.", name, self.first_return))
+        return in_order([*marks, *problems, *self._foreign_problems(name)])
+
+    def _foreign_problems(self, name: str) -> list[Problem]:
+        """One problem for a file wholly in another encoding, one a line for strays."""
+        if self.foreign and not self.utf8_beyond_ascii and all(gbk for *_, gbk in self.foreign):
+            found = f"what looks like GBK (GB18030) in {len(self.foreign)} of {self.lines} lines"
+            remedy = "Convert it: `iconv -f GB18030 -t UTF-8 FILE > NEW`."
+            return [Problem("LIC-D004", found, "UTF-8", remedy, name, self.foreign[0][0])]
+        problems = []
+        for number, byte, position, gbk in self.foreign:
+            found = f"the byte {byte:02X} at byte {position + 1} of the line, which is not UTF-8{', perhaps GBK' if gbk else ''}"
+            problems.append(Problem("LIC-D004", found, "UTF-8", "Mend the line, or download the file again.", name, number))
+        return problems
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems by line, those of one line as they came."""
+    return sorted(problems, key=lambda problem: problem.line or 0)
+
+
 def read_json_lines(path: str | Path, *, what: str = "one JSON object a line, UTF-8") -> JsonLines:
     """Reads every line that can be read; never raises for the file's content (``OSError`` when the system refuses to open it).
 
@@ -99,40 +182,52 @@ def read_json_lines(path: str | Path, *, what: str = "one JSON object a line, UT
 
 def parse_json_lines(data: bytes, name: str) -> JsonLines:
     """The same for bytes; ``name`` stands for the file in the problems."""
-    result = JsonLines()
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    result, facts = parse_chunk(data, name)
+    result.problems = facts.whole_file(result.problems, name)
+    return result
+
+
+def parse_chunk(data: bytes, name: str, *, first: int = 1, last: bool = True) -> tuple[JsonLines, LineFacts]:
+    """The same for a chunk that begins with line ``first``: its rows and the problems of its lines, and its part of what concerns the file."""
+    result, facts = JsonLines(), LineFacts()
+    if first == 1 and data[:2] in _UTF16:
         result.problems.append(Problem("LIC-D004", "UTF-16", "UTF-8", "Save the file as UTF-8 without a byte order mark.", name, 1))
         result.skipped = data.count(b"\n\x00" if data[0] == 0xFF else b"\x00\n")
-        return result
-    if data.startswith(b"\xef\xbb\xbf"):
-        found = "a byte order mark (EF BB BF)"
-        result.problems.append(Problem("LIC-D005", found, "plain UTF-8", "Save the file as UTF-8 without BOM.", name, 1))
+        return result, facts
+    if first == 1 and data.startswith(b"\xef\xbb\xbf"):
+        facts.byte_order_mark = True
         data = data[3:]
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()
-    returns = [number for number, line in enumerate(lines, 1) if line.endswith(b"\r")]
-    if returns:
-        found = f"{len(returns)} of {len(lines)} lines ending in CRLF"
-        result.problems.append(Problem("LIC-D006", found, "lines ending in LF", "Convert it, e.g. `dos2unix FILE`.", name, returns[0]))
-    foreign, utf8_beyond_ascii = [], False
-    for number, raw in enumerate(lines, 1):
+    facts.lines = len(lines)
+    end = first + len(lines) - 1 if last else None
+    for number, raw in enumerate(lines, first):
+        if raw.endswith(b"\r"):
+            facts.returns += 1
+            facts.first_return = facts.first_return or number
         try:
             line = raw.decode("utf-8")
         except UnicodeDecodeError as error:
-            foreign.append((number, raw, error))
+            facts.foreign.append((number, raw[error.start], error.start, _may_be_gbk(raw)))
             result.skipped += 1
             continue
-        utf8_beyond_ascii = utf8_beyond_ascii or not line.isascii()
+        facts.utf8_beyond_ascii = facts.utf8_beyond_ascii or not line.isascii()
         if not line.strip():
-            found = "a blank line" if number < len(lines) else "a blank line at the end"
+            found = "a blank line at the end" if number == end else "a blank line"
             remedy = "Delete the line: scorers stop at it."
             result.problems.append(Problem("LIC-D007", found, "one JSON object on every line", remedy, name, number))
             continue
         _read_line(line, number, name, result)
-    result.problems.extend(_foreign_problems(foreign, name, whole=not utf8_beyond_ascii, lines=len(lines)))
-    result.problems.sort(key=lambda problem: problem.line or 0)
-    return result
+    return result, facts
+
+
+def _may_be_gbk(raw: bytes) -> bool:
+    try:
+        raw.decode("gb18030")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _read_line(line: str, number: int, name: str, result: JsonLines) -> None:
@@ -160,28 +255,6 @@ def _read_line(line: str, number: int, name: str, result: JsonLines) -> None:
         problem = Problem("LIC-D009", kind(value), "a JSON object ({…})", "Write one object a line.", name, number)
     result.problems.append(problem)
     result.skipped += 1
-
-
-def _foreign_problems(foreign: list[tuple[int, bytes, UnicodeDecodeError]], name: str, *, whole: bool, lines: int) -> list[Problem]:
-    """One problem for a file wholly in another encoding, one a line for strays."""
-
-    def guess(raw: bytes) -> str:
-        try:
-            raw.decode("gb18030")
-        except UnicodeDecodeError:
-            return "unknown"
-        return "GBK"
-
-    if foreign and whole and all(guess(raw) == "GBK" for _, raw, _ in foreign):
-        found = f"what looks like GBK (GB18030) in {len(foreign)} of {lines} lines"
-        remedy = "Convert it: `iconv -f GB18030 -t UTF-8 FILE > NEW`."
-        return [Problem("LIC-D004", found, "UTF-8", remedy, name, foreign[0][0])]
-    problems = []
-    for number, raw, error in foreign:
-        guessed = ", perhaps GBK" if guess(raw) == "GBK" else ""
-        found = f"the byte {raw[error.start]:02X} at byte {error.start + 1} of the line, which is not UTF-8{guessed}"
-        problems.append(Problem("LIC-D004", found, "UTF-8", "Mend the line, or download the file again.", name, number))
-    return problems
 
 
 class Fields:

@@ -14,7 +14,7 @@ from typing import Any
 from shared.text import occurrences
 from tasks.base import ReadResult
 from tasks.event.schema import EventSchema, class_of_type
-from tasks.json_lines import Fields, emptiness, quote, read_json_lines, write_json_lines
+from tasks.json_lines import Fields, emptiness, in_order, quote, read_json_lines, write_json_lines
 from tasks.statistics import of_texts, rarest, shares
 
 
@@ -57,11 +57,18 @@ def read_records(path: str | Path, schema: EventSchema | None, *, labelled: bool
     role goes. Trigger, its offset and argument offsets may be absent; where an offset is given it must be right.
     """
     read = read_json_lines(path, what="DuEE records, one JSON object a line")
-    result = ReadResult([], list(read.problems), read.skipped)
-    seen: dict[str, int] = {}
-    for number, row in read.rows:
+    made = read_rows(read.rows, str(path), schema, labelled=labelled, seen={})
+    return ReadResult(made.records, in_order([*read.problems, *made.problems]), read.skipped + made.skipped)
+
+
+def read_rows(
+    rows: Iterable[tuple[int, dict[str, Any]]], file: str, schema: EventSchema | None, *, labelled: bool | None, seen: dict[str, int]
+) -> ReadResult:
+    """The same for (line, object) of a part of the lines. ``seen``: the line of every id so far; the ids of ``rows`` come into it."""
+    result = ReadResult([])
+    for number, row in rows:
         before = len(result.problems)
-        fields = Fields(row, "", file=str(path), line=number, problems=result.problems)
+        fields = Fields(row, "", file=file, line=number, problems=result.problems)
         text = fields.take("text", str)
         identity = fields.take("id", str)
         if text is not None and (nothing := emptiness(text, "text")):
@@ -84,7 +91,6 @@ def read_records(path: str | Path, schema: EventSchema | None, *, labelled: bool
             result.records.append(EventRecord(identity, text, events, number))
         else:
             result.skipped += 1
-    result.problems.sort(key=lambda problem: problem.line or 0)
     return result
 
 

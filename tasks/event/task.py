@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,11 @@ class EventTask:
 
     def read_records(self, path: Path, schema: EventSchema | None, *, labelled: bool | None = None) -> ReadResult:
         return records.read_records(path, schema, labelled=labelled)
+
+    def read_rows(
+        self, rows: Iterable[tuple[int, dict[str, Any]]], file: str, schema: Any | None, *, labelled: bool | None, seen: dict[str, int]
+    ) -> ReadResult:
+        return records.read_rows(rows, file, schema, labelled=labelled, seen=seen)
 
     def describe(self, rows: Sequence[EventRecord]) -> dict[str, Any]:
         return records.describe(rows)

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from shared.features.ragged import Ragged, load_arrays, save_arrays
+from shared.features.ragged import Ragged, id_type, load_arrays, save_arrays
 from shared.text import Encoding, Tokenizer, occurrences
 from shared.text.spans import spans_to_tokens
 from shared.text.windows import split_windows
 
 from .records import ReadingRecord
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the arrays below change; part of the cache key."""
 
 QUESTION_TOKENS = 64
@@ -36,10 +36,11 @@ class Lost:
 class ReadingFeatures:
     """Arrays of n questions in w windows; a unit (what stays together in a batch) is a question with all its windows.
 
-    ``ids``: passage tokens of each window, Ragged int32 [w]; ``windows`` [w, 2] int32: question index, first token of the passage.
+    ``ids``: passage tokens of each window, Ragged [w] of :func:`shared.features.ragged.id_type`; ``windows`` [w, 2] int32: question index,
+    first token of the passage.
     ``first`` [n + 1] int32: windows ``first[i]`` to ``first[i + 1] - 1`` belong to question i; every question has one.
-    ``questions``: question tokens, Ragged int32 [n]; ``starts``, ``ends``: half-open character span of each token of each whole passage,
-    Ragged int32 [n]. ``answers``: (reference, first, last) in tokens of the whole passage, ``last`` inclusive, Ragged int32 [n], every
+    ``questions``: question tokens, Ragged [n] of the type of ``ids``; ``starts``, ``ends``: half-open character span of each token of each
+    whole passage, Ragged int32 [n]. ``answers``: (reference, first, last) in tokens of the whole passage, ``last`` inclusive, Ragged int32 [n], every
     place of every reference. ``lost``: questions without an exact reference (not kept on disk; counted in ``lost_count``);
     ``cut_questions`` counts questions that were cut.
     """
@@ -72,10 +73,20 @@ class ReadingFeatures:
         begins = self.windows[numbers.start : numbers.stop, 1].tolist()
         return [(number, begin, begin + len(self.ids[number])) for number, begin in zip(numbers, begins, strict=True)]
 
-    def save(self, folder: Path, meta: dict[str, Any]) -> None:
+    @property
+    def record_index(self) -> np.ndarray:
+        """The record of each question, [n]: its own number."""
+        return np.arange(len(self))
+
+    def arrays(self) -> dict[str, Ragged | np.ndarray]:
         names = ("ids", "windows", "first", "questions", "starts", "ends", "answers")
-        arrays = {name: getattr(self, name) for name in names}
-        save_arrays(folder, arrays, {**meta, "lost_count": self.lost_count, "cut_questions": self.cut_questions})
+        return {name: getattr(self, name) for name in names}
+
+    def counts(self) -> dict[str, int]:
+        return {"lost_count": self.lost_count, "cut_questions": self.cut_questions}
+
+    def save(self, folder: Path, meta: dict[str, Any]) -> None:
+        save_arrays(folder, self.arrays(), {**meta, **self.counts()})
 
     @classmethod
     def load(cls, folder: Path) -> ReadingFeatures:
@@ -109,10 +120,10 @@ def make_features(records: Sequence[ReadingRecord], tokenizer: Tokenizer, *, win
         first.append(len(ids))
         answers.append(_places(record, encoding, borders, lost))
     return ReadingFeatures(
-        ids=Ragged.from_rows(ids, dtype=np.int32),
+        ids=Ragged.from_rows(ids, dtype=id_type(len(tokenizer.vocabulary))),
         windows=np.asarray(windows, dtype=np.int32).reshape(-1, 2),  # [w, 2]
         first=np.asarray(first, dtype=np.int32),  # [n + 1]
-        questions=Ragged.from_rows(questions, dtype=np.int32),
+        questions=Ragged.from_rows(questions, dtype=id_type(len(tokenizer.vocabulary))),
         starts=Ragged.from_rows(starts, dtype=np.int32),
         ends=Ragged.from_rows(ends, dtype=np.int32),
         answers=Ragged.from_rows(answers, dtype=np.int32, width=3),

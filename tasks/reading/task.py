@@ -30,6 +30,7 @@ class ReadingTask:
     member = submission.MEMBER
     shown_scores: Sequence[str] = ("em", "f1")
     recipes = Path(__file__).parent / "recipes"
+    read_rows = None
 
     # -- files ---------------------------------------------------------------------------------------------------
     def read_schema(self, path: Path) -> None:

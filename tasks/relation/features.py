@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.features.ragged import Ragged, load_arrays, save_arrays
+from shared.features.ragged import Ragged, id_type, load_arrays, save_arrays
 from shared.text import Encoding, Tokenizer, occurrences
 from shared.text.spans import spans_to_tokens
 from shared.text.windows import split_windows
@@ -17,7 +17,7 @@ from shared.text.windows import split_windows
 from .records import RelationRecord, Spo
 from .schema import RelationSchema
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the arrays below change; part of the cache key."""
 
 Span = tuple[int, int]
@@ -38,7 +38,7 @@ class RelationFeatures:
     """Arrays of n records in w windows. Spans are inclusive token ranges of their window. Every mention of a gold string is a span, but not
     those inside a longer gold mention when the string also stands on its own, nor those that tokens widen when another comes back exactly.
 
-    ``ids``: token ids of each window without [CLS] and [SEP], Ragged int32 [w].
+    ``ids``: token ids of each window without [CLS] and [SEP], Ragged [w] of :func:`shared.features.ragged.id_type`.
     ``windows`` [w, 3] int32: record index, first token, number of tokens of the whole text.
     ``starts``, ``ends``: half-open character span of each token of each record, Ragged int32 [n].
     ``subjects``: (subject, first, last), Ragged int32 [w]; ``subject`` numbers the distinct subjects of the window: strings, but those that
@@ -66,9 +66,20 @@ class RelationFeatures:
         """Tokens of each window with its [CLS] and [SEP], [w]."""
         return self.ids.lengths + 2
 
-    def save(self, folder: Path, meta: dict[str, Any]) -> None:
+    @property
+    def record_index(self) -> np.ndarray:
+        """The record of each window, [w]."""
+        return self.windows[:, 0]
+
+    def arrays(self) -> dict[str, Ragged | np.ndarray]:
         names = ("ids", "windows", "starts", "ends", "subjects", "objects", "links")
-        save_arrays(folder, {name: getattr(self, name) for name in names}, {**meta, "lost_count": self.lost_count})
+        return {name: getattr(self, name) for name in names}
+
+    def counts(self) -> dict[str, int]:
+        return {"lost_count": self.lost_count}
+
+    def save(self, folder: Path, meta: dict[str, Any]) -> None:
+        save_arrays(folder, self.arrays(), {**meta, **self.counts()})
 
     @classmethod
     def load(cls, folder: Path) -> RelationFeatures:
@@ -96,7 +107,7 @@ def make_features(
                 store.append(rows)
     subjects, objects, links = stores
     return RelationFeatures(
-        ids=Ragged.from_rows(ids, dtype=np.int32),
+        ids=Ragged.from_rows(ids, dtype=id_type(len(tokenizer.vocabulary))),
         windows=np.asarray(windows, dtype=np.int32).reshape(-1, 3),  # [w, 3]
         starts=Ragged.from_rows(starts, dtype=np.int32),
         ends=Ragged.from_rows(ends, dtype=np.int32),

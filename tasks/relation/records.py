@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.base import ReadResult
-from tasks.json_lines import Fields, emptiness, quote, read_json_lines, write_json_lines
+from tasks.json_lines import Fields, emptiness, in_order, quote, read_json_lines, write_json_lines
 from tasks.relation.schema import VALUE, RelationSchema
 from tasks.statistics import of_texts, rarest, shares
 
@@ -52,10 +52,16 @@ def read_records(path: str | Path, schema: RelationSchema | None, *, labelled: b
     and slot goes, and slots keep the file's order behind ``@value``.
     """
     read = read_json_lines(path, what="DuIE records, one JSON object a line")
-    result = ReadResult([], list(read.problems), read.skipped)
-    for number, row in read.rows:
+    made = read_rows(read.rows, str(path), schema, labelled=labelled)
+    return ReadResult(made.records, in_order([*read.problems, *made.problems]), read.skipped + made.skipped)
+
+
+def read_rows(rows: Iterable[tuple[int, dict[str, Any]]], file: str, schema: RelationSchema | None, *, labelled: bool | None) -> ReadResult:
+    """The same for (line, object) of a part of the lines; no problem is about more than one line."""
+    result = ReadResult([])
+    for number, row in rows:
         before = len(result.problems)
-        fields = Fields(row, "", file=str(path), line=number, problems=result.problems)
+        fields = Fields(row, "", file=file, line=number, problems=result.problems)
         text = fields.take("text", str)
         if text is not None and (nothing := emptiness(text, "text")):
             fields.report("LIC-D012", nothing, "a text", "Delete the line or restore its text.")
@@ -68,7 +74,6 @@ def read_records(path: str | Path, schema: RelationSchema | None, *, labelled: b
             result.records.append(RelationRecord(text, spos, number))
         else:
             result.skipped += 1
-    result.problems.sort(key=lambda problem: problem.line or 0)
     return result
 
 

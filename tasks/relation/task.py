@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,11 @@ class RelationTask:
 
     def read_records(self, path: Path, schema: RelationSchema | None, *, labelled: bool | None = None) -> ReadResult:
         return records.read_records(path, schema, labelled=labelled)
+
+    def read_rows(
+        self, rows: Iterable[tuple[int, dict[str, Any]]], file: str, schema: Any | None, *, labelled: bool | None, seen: dict[str, int]
+    ) -> ReadResult:
+        return records.read_rows(rows, file, schema, labelled=labelled)
 
     def describe(self, rows: Sequence[RelationRecord]) -> dict[str, Any]:
         return records.describe(rows)
