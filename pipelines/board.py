@@ -38,7 +38,7 @@ class Board:
             from tensorboardX.proto.event_pb2 import Event, SessionLog  # type: ignore[import-untyped]
         except ImportError as error:
             raise input_error(
-                "LIC-U022",
+                "LIC-U032",
                 found=f"no tensorboardX ({error})",
                 expected="tensorboardX 2.6 or later",
                 remedy='Install it (pip install "tensorboardX>=2.6"), or leave the board out; curves.png needs nothing.',
@@ -122,7 +122,7 @@ def write_board(run_folder: str | Path, target: str | Path | None = None) -> Pat
     metrics, timing = read_lines(folder / FIGURES), read_lines(folder / TIMING)
     if not any("loss" in row for row in metrics.rows):
         raise input_error(
-            "LIC-U021",
+            "LIC-U031",
             file=folder / FIGURES,
             found=metrics.fault or "no step",
             expected="the figures of at least one step",

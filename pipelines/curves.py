@@ -60,7 +60,7 @@ def draw_curves(run_folder: str | Path, target: str | Path | None = None) -> Pat
     figures = read_figures(folder)
     if not figures.steps:
         raise input_error(
-            "LIC-U021",
+            "LIC-U031",
             file=folder / FIGURES,
             found=figures.faults[0] if figures.faults else "no step",
             expected="the figures of at least one step",

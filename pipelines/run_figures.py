@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -71,7 +73,7 @@ class Figures:
 def read_figures(folder: Path) -> Figures:
     """The figures of a run; lines that lack a step are left out and said among the faults."""
     metrics, timing = read_lines(folder / FIGURES), read_lines(folder / TIMING)
-    placed = [row for row in metrics.rows if type(row.get("step")) in NUMBERS]
+    placed = [row for row in metrics.rows if type(row.get("step")) is int]
     steps = [row for row in placed if type(row.get("loss")) in NUMBERS]
     evaluations = [row for row in placed if "loss" not in row and scores_of(row)]
     faults = [log.fault for log in (metrics, timing) if log.fault]
@@ -112,7 +114,7 @@ def run_folders(root: Path = RUNS) -> Iterator[tuple[str, str, Path]]:
     A run straight under ``root`` has its track from its settings; folds and seeds are named ``NAME/fold-1``.
     """
     for place in _folders(root):
-        if (place / CONFIG).is_file():
+        if is_run(place):
             yield "", place.name, place
             continue
         for folder in _folders(place):
@@ -121,17 +123,22 @@ def run_folders(root: Path = RUNS) -> Iterator[tuple[str, str, Path]]:
 
 
 def members_of(folder: Path) -> list[Path]:
-    """The runs inside a folder of folds or seeds, however deep; none for a run of its own."""
-    if (folder / CONFIG).exists():
+    """The runs inside a folder of folds, seeds or other runs, however deep; none for a run of its own."""
+    if is_run(folder):
         return []
-    inside = [inner for inner in _folders(folder) if _MEMBER.fullmatch(inner.name)]
+    inside = [inner for inner in _folders(folder) if _MEMBER.fullmatch(inner.name) or is_run(inner)]
     return [member for inner in inside for member in members_of(inner) or [inner]]
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder has settings; one that may not be looked into has none."""
+    return os.path.isfile(folder / CONFIG)
+
+
 def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    found = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    found = []
+    with suppress(OSError):  # one that may not be looked into is reported as no run
+        found = [entry for entry in folder.iterdir() if os.path.isdir(entry) and not entry.name.startswith(".")]
     return sorted(found, key=lambda entry: in_order(entry.name))
 
 
@@ -141,11 +148,13 @@ def in_order(name: str) -> list[tuple[bool, int, str]]:
 
 
 def describe_run(folder: Path, track: str = "", name: str = "", *, figures: Figures | None = None) -> dict[str, Any]:
-    """The row of :func:`pipelines.runs.list_runs` for one folder. ``track`` is what its place says, for settings that do not; ``figures``, if they have
-    been read."""
+    """The row of :func:`pipelines.runs.list_runs` for one folder, however damaged.
+
+    ``track`` is what its place says, for settings that do not; ``figures``, if they have been read.
+    """
     problems: list[str] = []
     config: dict[str, Any] = {}
-    if not (folder / CONFIG).exists():
+    if not is_run(folder):
         problems.append(f"no {CONFIG}: not a run, or one that was cut off before its first step")
     else:
         try:
@@ -162,27 +171,28 @@ def describe_run(folder: Path, track: str = "", name: str = "", *, figures: Figu
     figures = figures or read_figures(folder)
     problems += figures.faults
     last: Mapping[str, Any] = figures.evaluations[-1] if figures.evaluations else {}
-    if best and not scores_of(best):
+    if best and not scores_of(best) and best.get("dev") != {}:  # nothing is evaluated where dev is trained on
         problems.append("best.json holds no score")
     if figures.evaluations and "best.json" in objects and not best:
         problems.append("no best.json beside its evaluations")
     if scores_of(best) and not (folder / WEIGHTS).is_file():
         problems.append(f"no {WEIGHTS} of its best evaluation")
+    group, _, last_name = name.rpartition("/")
     scores = scores_of(best)
     score_name = list(scores)[-1] if scores else None
     training = table_of(config, "recipe", "training")
-    steps = int(figures.steps[-1]["step"]) if figures.steps else 0
+    steps = figures.steps[-1]["step"] if figures.steps else 0
     state = "damaged" if problems else "finished" if finished else "unfinished" if steps else "not started"
     return {
-        "track": table_of(config, "run").get("track", track),
+        "track": str(table_of(config, "run").get("track", track)),
         "name": name or folder.name,
-        "group": name.rpartition("/")[0] or None,
+        "group": group if group and _MEMBER.fullmatch(last_name) else None,
         "state": state,
         "steps": steps,
-        "planned": finished.get("steps") or _planned(figures.steps, training.get("epochs")),
+        "planned": _whole(finished.get("steps")) or _planned(figures.steps, training.get("epochs")),
         "score_name": score_name,
         "score": scores.get(score_name) if score_name else None,
-        "best_step": best.get("step"),
+        "best_step": _whole(best.get("step")),
         "best": scores,
         "final_step": last.get("step"),
         "final": scores_of(last),
@@ -200,6 +210,10 @@ def table_of(config: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     for name in names:
         inner = inner.get(name, {}) if isinstance(inner, Mapping) else {}
     return inner if isinstance(inner, Mapping) else {}
+
+
+def _whole(value: Any) -> int | None:
+    return value if type(value) is int else None
 
 
 def _planned(steps: Sequence[Mapping[str, Any]], epochs: Any) -> int | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .run_folder import CONFIG, RUNS
+from .run_folder import RUNS
 
 app = typer.Typer(help="Runs: list them, compare two, draw their curves.", invoke_without_command=True)
 
@@ -26,12 +26,13 @@ def list_runs(root: Path = RUNS, *, track: str | None = None) -> list[dict[str, 
     """
     from tasks.registry import get_task
 
-    from .run_figures import describe_run, run_folders
+    from .run_figures import describe_run, in_order, run_folders
 
     if track is not None:
         get_task(track)
     rows = [describe_run(folder, place, name) for place, name, folder in run_folders(Path(root))]
-    return [row for row in rows if track is None or row["track"] == track]
+    kept = [row for row in rows if track is None or row["track"] == track]
+    return sorted(kept, key=lambda row: (row["track"], in_order(row["name"])))
 
 
 def summaries(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -64,11 +65,11 @@ def find_named_run(name: str | Path, root: Path = RUNS) -> Path:
     """The folder of a run: a path, or what :func:`list_runs` calls it (``event/small``). Raises InputError when there is none."""
     from shared.errors import input_error
 
-    from .run_figures import members_of
+    from .run_figures import is_run, members_of
 
     places = [Path(name), Path(root) / name]
     for place in places:
-        if (place / CONFIG).exists():
+        if is_run(place):
             return place
     for place in places:
         if members := members_of(place):
@@ -100,7 +101,7 @@ def compare_runs(a: str | Path, b: str | Path, *, root: Path = RUNS) -> dict[str
     tracks = [config["run"]["track"] for config in configs]
     if tracks[0] != tracks[1]:
         raise input_error(
-            "LIC-U020",
+            "LIC-U030",
             found=f"{folders[0]} of track {tracks[0]} and {folders[1]} of track {tracks[1]}",
             expected="two runs of one track",
             remedy="Name two that were trained on the same track.",
