@@ -45,6 +45,12 @@ def powered_bce(logits: paddle.Tensor, targets: paddle.Tensor, power: int) -> pa
         raise ValueError(f"the power must be at least 1, found {power}: 1 is plain binary cross entropy")
     logits = _wide(logits)  # [...]
     targets = targets if targets.dtype == logits.dtype else targets.astype(logits.dtype)  # [...]
+    positive, negative = _powered_logs(logits, power)  # [...], [...]
+    return targets * positive + (1.0 - targets) * negative  # [...]
+
+
+def _powered_logs(logits: paddle.Tensor, power: int) -> tuple[paddle.Tensor, paddle.Tensor]:
+    """``-log p`` and ``-log(1 - p)`` of ``p = sigmoid(logits) ** power``, [...] each."""
     positive = F.softplus(-logits) * power  # [...]
     negative = F.softplus(logits)  # [...]
     if power > 1:
@@ -53,7 +59,15 @@ def powered_bce(logits: paddle.Tensor, targets: paddle.Tensor, power: int) -> pa
         for _ in range(power - 2):
             series = series * probability + 1.0  # [...]
         negative = negative - paddle.log(series)  # [...]
-    return targets * positive + (1.0 - targets) * negative  # [...]
+    return positive, negative
+
+
+def share(total: paddle.Tensor, count: float) -> paddle.Tensor:
+    """``total`` [] over ``count`` things, []: 0, with a gradient of 0, where there is none.
+
+    What a part of a batch adds to the mean over all of it, when ``count`` is that of the whole.
+    """
+    return total * (1.0 / count if count else 0.0)  # []
 
 
 # -- many labels, few of them right ------------------------------------------------------------------------------

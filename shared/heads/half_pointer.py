@@ -13,7 +13,7 @@ import paddle
 from paddle import nn
 
 from ..linear import Linear
-from ..losses import powered_bce
+from ..losses import powered_bce, share
 
 
 class HalfPointer(nn.Layer):
@@ -37,19 +37,23 @@ class HalfPointer(nn.Layer):
         """[b, l, k, 2] gives [b, l, k, 2]."""
         return nn.functional.sigmoid(logits) ** self.power  # [b, l, k, 2]
 
-    def loss(self, logits: paddle.Tensor, tags: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
+    def loss(self, logits: paddle.Tensor, tags: paddle.Tensor, mask: paddle.Tensor, *, divisor: float | None = None) -> paddle.Tensor:
         """Cross entropy averaged over the two ends, summed over labels, averaged over the real tokens, [].
 
-        ``tags`` [b, l, k, 2] float, ``mask`` [b, l] float, 1 at real tokens. Raises ValueError for other shapes and a mask without a token.
+        ``tags`` [b, l, k, 2] float, ``mask`` [b, l] float, 1 at real tokens. ``divisor``: how many tokens the mean is over, where these rows
+        are a part of a bigger batch. Raises ValueError for other shapes and, without a divisor, a mask without a token.
         """
-        if list(tags.shape) != list(logits.shape) or list(mask.shape) != list(logits.shape[:2]):
-            raise ValueError(
-                f"logits {list(logits.shape)}, tags {list(tags.shape)} and mask {list(mask.shape)} do not fit: give [b, l, k, 2] twice and [b, l]"
-            )
-        if paddle.in_dynamic_mode() and not float(mask.sum()) > 0:
+        if list(tags.shape) != list(logits.shape):
+            raise ValueError(f"logits {list(logits.shape)} and tags {list(tags.shape)} do not fit: give [b, l, k, 2] twice")
+        return self._mean(powered_bce(logits, tags, self.power), mask, divisor)  # []
+
+    def _mean(self, losses: paddle.Tensor, mask: paddle.Tensor, divisor: float | None) -> paddle.Tensor:
+        if list(mask.shape) != list(losses.shape[:2]):
+            raise ValueError(f"logits {list(losses.shape)} and mask {list(mask.shape)} do not fit: give [b, l, k, 2] and [b, l]")
+        if paddle.in_dynamic_mode() and divisor is None and not float(mask.sum()) > 0:
             raise ValueError(f"the mask {list(mask.shape)} hides every token: leave batches without text out")
-        losses = powered_bce(logits, tags, self.power).sum(axis=[2, 3]) * 0.5  # [b, l]
-        return (losses * mask).sum() / mask.sum()  # []
+        total = (losses.sum(axis=[2, 3]) * 0.5 * mask).sum()  # []
+        return total / mask.sum() if divisor is None else share(total, divisor)  # []
 
     def decode(self, logits: paddle.Tensor, mask: paddle.Tensor, *, threshold: float = 0.5) -> list[list[tuple[int, int, int]]]:
         """For every row the spans (label, first, last), ascending: each start above ``threshold`` with its :func:`nearest_pairs` end.

@@ -18,13 +18,16 @@ from pydantic import Field
 
 from shared.backbone import Backbone
 from shared.dropout import dropout
-from shared.features.batches import pad
+from shared.features.rows import framed_rows, take_rows
 from shared.heads.crf import LinearChainCRF, bio_constraints
 from shared.linear import Linear
+from shared.losses import share
 from shared.text import Vocabulary
 
 from ...recipe import Settings
 from ..features import EventFeatures
+
+Batch = Mapping[str, np.ndarray]
 
 
 class CrfSettings(Settings):
@@ -71,7 +74,7 @@ class EventCrf(nn.Layer):
             learning_rate_multiplier=settings.transition_rate / head_ratio,
         )
 
-    def forward(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
+    def forward(self, batch: Batch) -> paddle.Tensor:
         """Emission scores of the content tokens, [b, l, r, k]; rows end at ``batch["lengths"]``."""
         encoded = dropout(self.backbone(paddle.to_tensor(batch["ids"])).hidden, self.settings.head_dropout, self.training)  # [b, l + 2, h]
         hidden = encoded[:, 1:-1]  # [b, l, h]
@@ -82,13 +85,18 @@ class EventCrf(nn.Layer):
         gate = self.gate(encoded[:, 0]).reshape([b, 1, self.crf.num_chains, 1])  # [b, 1, r, 1]
         return emissions - gate * self._outside  # [b, l, r, k]
 
-    def loss(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
-        """Negative log-likelihood of all chains, averaged over the texts of the batch, []."""
+    def divisors(self, batch: Batch) -> dict[str, float]:
+        """``texts``: the windows of the batch."""
+        return {"texts": float(len(batch["ids"]))}
+
+    def loss(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> paddle.Tensor:
+        """Negative log-likelihood of all chains, summed over them and averaged over the texts, []."""
+        texts = (self.divisors(batch) if divisors is None else divisors)["texts"]
         emissions = self(batch)  # [b, l, r, k]
         tags, lengths = paddle.to_tensor(batch["tags"]), paddle.to_tensor(batch["lengths"])  # [b, l, r], [b]
-        return self.crf(emissions, tags, lengths).sum(axis=1).mean()  # []
+        return share(self.crf(emissions, tags, lengths).sum(), texts)  # []
 
-    def outputs(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    def outputs(self, batch: Batch) -> np.ndarray:
         """Emission scores for decoding, [b, l, r, k] float32."""
         with paddle.no_grad():
             emissions: np.ndarray = self(batch)[:, :, : self.predicted_chains].numpy()  # [b, l, r, k]
@@ -104,13 +112,20 @@ class EventCrf(nn.Layer):
         """Tokens of each window, [w]."""
         return features.lengths
 
-    def collate(self, features: EventFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool) -> dict[str, np.ndarray]:
-        """One batch: ``ids`` [b, l + 2], ``lengths`` [b] (content tokens) and, when labelled, ``tags`` [b, l, r]."""
-        ids = [np.concatenate(([vocabulary.cls_id], features.ids[row], [vocabulary.sep_id])) for row in rows]
-        batch = {"ids": pad(ids, value=vocabulary.pad_id), "lengths": features.ids.lengths[rows]}  # [b, l + 2], [b]
+    def collate(
+        self, features: EventFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool, epoch: int = 0
+    ) -> dict[str, np.ndarray]:
+        """One batch: ``ids`` [b, l + 2], ``lengths`` [b] (content tokens) and, when labelled, ``tags`` [b, l, r]. Nothing is drawn."""
+        ids, lengths = framed_rows(
+            features.ids, rows, first=vocabulary.cls_id, last=vocabulary.sep_id, padding=vocabulary.pad_id
+        )  # [b, l + 2], [b]
+        batch = {"ids": ids, "lengths": lengths}
         if labelled:
-            longest = int(batch["lengths"].max())
-            batch["tags"] = np.stack([gold_tags(features.spans[row], longest, self.num_labels, self.settings.tagging) for row in rows])  # [b, l, r]
+            tags = np.zeros((len(ids), ids.shape[1] - 2, self.crf.num_chains), dtype=np.int64)  # [b, l, r]
+            spans, counts = take_rows(features.spans, rows)  # [n, 3], [b]
+            for own, part in zip(tags, np.split(spans, np.cumsum(counts)[:-1]), strict=True):
+                _tag(own, part, self.num_labels, self.settings.tagging)
+            batch["tags"] = tags
         return batch
 
 
@@ -121,11 +136,14 @@ def gold_tags(spans: np.ndarray, length: int, num_labels: int, tagging: str) -> 
     """
     chains = num_labels if tagging == "per_role" else 1
     tags = np.zeros((length, chains), dtype=np.int64)  # [l, r]
-    order = sorted(range(len(spans)), key=lambda index: (spans[index][1] - spans[index][2], spans[index][1], index))
-    for number, first, last in spans[order].tolist():
+    _tag(tags, spans, num_labels, tagging)
+    return tags
+
+
+def _tag(tags: np.ndarray, spans: np.ndarray, num_labels: int, tagging: str) -> None:
+    for number, first, last in sorted(spans.tolist(), key=lambda span: (span[1] - span[2], span[1])):
         chain, label = (number, 0) if tagging == "per_role" else (0, number)
         if number >= num_labels or tags[first : last + 1, chain].any():
             continue
         tags[first, chain] = 2 * label + 1
         tags[first + 1 : last + 1, chain] = 2 * label + 2
-    return tags

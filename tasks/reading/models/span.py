@@ -21,7 +21,9 @@ from pydantic import Field
 from shared.backbone import Backbone
 from shared.dropout import dropout
 from shared.features.batches import pad
+from shared.features.rows import row_draws
 from shared.linear import Linear
+from shared.losses import share
 from shared.text import Vocabulary
 
 from ...recipe import Settings
@@ -29,6 +31,7 @@ from ..features import ReadingFeatures
 
 NOWHERE = -1e9
 
+Batch = Mapping[str, np.ndarray]
 Window = tuple[int, int, int]
 """(window, begin, end), see :meth:`ReadingFeatures.windows_of`"""
 Place = tuple[tuple[int, int, int], tuple[int, int, int]]
@@ -55,7 +58,7 @@ class ReadingSpan(nn.Layer):
         zero = paddle.ParamAttr(initializer=nn.initializer.Constant(0.0))  # a pretrained encoder starts undisturbed
         self.asked = nn.Embedding(3, backbone.config.hidden_size, weight_attr=zero) if settings.word_in_question else None  # [3, h]
 
-    def forward(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
+    def forward(self, batch: Batch) -> paddle.Tensor:
         """Logits of first and last answer token, [b, l, 2]; outside the passage ``NOWHERE``."""
         segments = paddle.to_tensor(batch["segments"]) if self.backbone.config.num_segments > 1 else None  # [b, l]
         added = None if self.asked is None else self.asked(paddle.to_tensor(batch["asked"]))  # [b, l, h]
@@ -65,11 +68,16 @@ class ReadingSpan(nn.Layer):
         logits = self.project(hidden)  # [b, l, 2]
         return paddle.where(passage, logits, paddle.full_like(logits, NOWHERE))  # [b, l, 2]
 
-    def loss(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
+    def divisors(self, batch: Batch) -> dict[str, float]:
+        """``questions``: those of the batch that have a place."""
+        return {"questions": float(len(batch["windows_of"]))}
+
+    def loss(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> paddle.Tensor:
         """Negative log-likelihood of all answer places together, halved (the mean of the two ends for a single place), [].
 
-        Averaged over the questions of the batch that have a place; 0 where none has.
+        Averaged over the questions that have a place; 0 where none has.
         """
+        questions = (self.divisors(batch) if divisors is None else divisors)["questions"]
         logits = self(batch)  # [b, l, 2]
         if not len(batch["places"]):
             return logits[:, 0, 0].sum() * 0.0  # []
@@ -82,15 +90,15 @@ class ReadingSpan(nn.Layer):
         places, known = paddle.to_tensor(batch["places_of"]), paddle.to_tensor(batch["places_there"])  # [u, s'], [u, s']
         scores = paddle.gather(starts + ends, places.reshape([-1])).reshape(places.shape)  # [u, s']
         gold = paddle.logsumexp(paddle.where(known, scores, paddle.full_like(scores, NOWHERE)), axis=1)  # [u]
-        return (total - gold).mean() * 0.5  # []
+        return share((total - gold).sum() * 0.5, questions)  # []
 
-    def outputs(self, batch: Mapping[str, np.ndarray], *, padded_tokens: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    def outputs(self, batch: Batch, *, padded_tokens: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Logits of first and last token over the passage tokens of every window, ([c], [c]) each; ``padded_tokens`` go in at once."""
         found = []
         b, l = batch["ids"].shape
         at_once = max(1, padded_tokens // l)
         for begin in range(0, b, at_once):
-            part = {name: batch[name][begin : begin + at_once] for name in ("ids", "segments", "passage", "asked")}
+            part = {name: batch[name][begin : begin + at_once] for name in ("ids", "segments", "passage", "asked") if name in batch}
             with paddle.no_grad():
                 logits = self(part).numpy()  # [b', l, 2]
             found += [(row[inside, 0], row[inside, 1]) for row, inside in zip(logits, part["passage"], strict=True)]
@@ -103,23 +111,27 @@ class ReadingSpan(nn.Layer):
         lengths: np.ndarray = counts * (sizes + features.questions.lengths + 3)  # [n]
         return lengths
 
-    def collate(self, features: ReadingFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool) -> dict[str, np.ndarray]:
-        """One batch of the questions ``rows``: ``ids``, ``segments``, ``passage``, ``asked`` [b, l], ``numbers`` [b] (windows).
+    def collate(
+        self, features: ReadingFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool, epoch: int = 0
+    ) -> dict[str, np.ndarray]:
+        """One batch of the questions ``rows``: ``ids``, ``segments``, ``passage`` [b, l], ``numbers`` [b] (windows); ``asked`` [b, l] where
+        the model reads it.
 
         Labelled, for the questions that have a place (u of them, in ``rows``' order): ``places`` [s, 2, 3], where the logits of an answer's
         first and last token are, and as indices with their masks ``windows_of``, ``windows_there`` [u, w], ``places_of``,
-        ``places_there`` [u, s']. Which windows of a long passage are taken depends on the model's seed and ``rows`` alone.
+        ``places_there`` [u, s']. Which windows of a long passage are taken depends on the model's seed, the epoch and the question alone.
         """
-        generator = np.random.default_rng([self.seed, *np.asarray(rows).tolist()])
+        most, taken = max(int(features.first[row + 1] - features.first[row]) for row in rows), self.settings.train_windows
+        draws = row_draws(self.seed, epoch, rows, 1 + most if labelled and most > taken else 0)  # [q, d]
         numbers: list[int] = []
         places: list[Place] = []
         windows_of: list[list[int]] = []
         places_of: list[list[int]] = []
-        for row in rows:
+        for row, drawn in zip(rows, draws.tolist(), strict=True):
             own = features.windows_of(row)
             spans = sorted({(first, last) for _, first, last in features.answers[row].tolist()}) if labelled else []
-            if labelled and len(own) > self.settings.train_windows:
-                own = _sampled(own, spans, self.settings.train_windows, generator)
+            if labelled and len(own) > taken:
+                own = _sampled(own, spans, taken, drawn)
             at = len(numbers)
             numbers += [number for number, _, _ in own]
             found = _places(own, spans, at, before=len(features.questions[row]) + 2)
@@ -135,20 +147,22 @@ class ReadingSpan(nn.Layer):
         return batch
 
     def _inputs(self, features: ReadingFeatures, numbers: Sequence[int], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-        ids, segments, passage, asked = [], [], [], []
-        for number in numbers:
-            question, words = features.questions[int(features.windows[number, 0])], features.ids[number]
-            ids.append(np.concatenate(([vocabulary.cls_id], question, [vocabulary.sep_id], words, [vocabulary.sep_id])))
-            segments.append(np.repeat([0, 1], [len(question) + 2, len(words) + 1]))
-            passage.append(np.repeat([0, 1, 0], [len(question) + 2, len(words), 1]))
-            asked.append(np.pad(mark_asked(question, words), (len(question) + 2, 1)))
-        return {
-            "ids": pad(ids, value=vocabulary.pad_id),  # [b, l]
-            "segments": pad(segments),  # [b, l]
-            "passage": pad(passage, dtype=np.bool_),  # [b, l]
-            "asked": pad(asked),  # [b, l]
-            "numbers": np.asarray(numbers, dtype=np.int64),  # [b]
-        }
+        asked = [features.questions[int(row)] for row in features.windows[numbers, 0]]
+        passages = [features.ids[number] for number in numbers]
+        longest = max(len(question) + len(words) + 3 for question, words in zip(asked, passages, strict=True))
+        ids = np.full((len(numbers), longest), vocabulary.pad_id, dtype=np.int64)  # [b, l]
+        segments, marks, passage = np.zeros_like(ids), np.zeros_like(ids), np.zeros(ids.shape, dtype=np.bool_)  # [b, l] each
+        for row, (question, words) in enumerate(zip(asked, passages, strict=True)):
+            begin, end = len(question) + 2, len(question) + 2 + len(words)
+            ids[row, 0] = vocabulary.cls_id
+            ids[row, 1 : begin - 1], ids[row, begin:end] = question, words
+            ids[row, [begin - 1, end]] = vocabulary.sep_id
+            segments[row, begin : end + 1] = 1
+            passage[row, begin:end] = True
+            if self.asked is not None:
+                marks[row, begin:end] = mark_asked(question, words)
+        batch = {"ids": ids, "segments": segments, "passage": passage, "numbers": np.asarray(numbers, dtype=np.int64)}  # [b, l] each, [b]
+        return batch if self.asked is None else {**batch, "asked": marks}  # [b, l]
 
 
 def mark_asked(question: np.ndarray, words: np.ndarray) -> np.ndarray:
@@ -156,9 +170,9 @@ def mark_asked(question: np.ndarray, words: np.ndarray) -> np.ndarray:
 
     The word-in-question feature of FastQA (arXiv 1703.04816), with pairs, since a Chinese token is a character and most words have two.
     """
-    found = np.isin(words, question).astype(np.int64)  # [c]
-    ours, theirs = (tokens[:-1].astype(np.int64) << 32 | tokens[1:] for tokens in (words, question))  # [c - 1], [q - 1]
-    at = np.flatnonzero(np.isin(ours, theirs))
+    same = question[:, None] == words[None, :]  # [q, c]
+    found = same.any(axis=0).astype(np.int64)  # [c]
+    at = np.flatnonzero((same[:-1, :-1] & same[1:, 1:]).any(axis=0))
     found[at] = found[at + 1] = 2
     return found
 
@@ -184,13 +198,15 @@ def _places(own: Sequence[Window], spans: Sequence[tuple[int, int]], at: int, *,
     return found
 
 
-def _sampled(own: Sequence[Window], spans: Sequence[tuple[int, int]], count: int, generator: np.random.Generator) -> list[Window]:
-    """``count`` of the windows ``own``, in order, one that holds one of ``spans`` whole (if any does) among them."""
+def _sampled(own: Sequence[Window], spans: Sequence[tuple[int, int]], count: int, draws: Sequence[float]) -> list[Window]:
+    """``count`` of the windows ``own``, in order, one that holds one of ``spans`` whole (if any does) among them.
+
+    ``draws``: numbers in [0, 1), one and one more for each window.
+    """
     answering = [k for k, window in enumerate(own) if any(_holds(window, span) for span in spans)]
-    chosen = [int(generator.choice(answering))] if answering else []
-    rest = [k for k in range(len(own)) if k not in chosen]
-    chosen += generator.choice(rest, count - len(chosen), replace=False).tolist()
-    return [own[k] for k in sorted(chosen)]
+    chosen = [answering[int(draws[0] * len(answering))]] if answering else []
+    rest = sorted((k for k in range(len(own)) if k not in chosen), key=lambda k: draws[1 + k])
+    return [own[k] for k in sorted(chosen + rest[: count - len(chosen)])]
 
 
 def _index(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:

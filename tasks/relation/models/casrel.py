@@ -9,7 +9,7 @@ Notation: b windows, l content tokens, h hidden, n subjects, p (predicate, slot)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from typing import Literal
 
@@ -21,9 +21,11 @@ from pydantic import Field
 
 from shared.backbone import Backbone
 from shared.dropout import dropout
-from shared.features.batches import pad
-from shared.heads.half_pointer import HalfPointer, span_tags
+from shared.features.ragged import Ragged
+from shared.features.rows import framed_rows, row_draws, take_rows
+from shared.heads.half_pointer import HalfPointer
 from shared.linear import Linear
+from shared.losses import share
 from shared.norms import ConditionalLayerNorm
 from shared.text import Vocabulary
 
@@ -31,6 +33,9 @@ from ...recipe import Settings
 from ..features import RelationFeatures
 
 DISTANCES = 64
+WRONG_DRAWS = 3
+
+Batch = Mapping[str, np.ndarray]
 
 
 class CasrelSettings(Settings):
@@ -70,23 +75,30 @@ class RelationCasrel(nn.Layer):
         self.link = Linear(settings.link_size, max(1, len(self.link_types)), weight_attr=small)
 
     # -- training --------------------------------------------------------------------------------------------------
-    def loss(self, batch: Mapping[str, np.ndarray]) -> paddle.Tensor:
+    def divisors(self, batch: Batch) -> dict[str, float]:
+        """``tokens``: real tokens of the windows (subjects and links); ``subject_tokens``: those that the asked subjects see (objects)."""
+        lengths = batch["mask"].sum(axis=1, dtype=np.float64)  # [b]
+        return {"tokens": float(lengths.sum()), "subject_tokens": float(lengths[batch["rows"]].sum())}
+
+    def loss(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> paddle.Tensor:
         """Subject, object and link losses, summed, []."""
+        divisors = self.divisors(batch) if divisors is None else divisors
         tokens = paddle.to_tensor(batch["mask"])  # [b, l]
         hidden, features = self._encode(batch)  # [b, l, h], [b, l, h]
-        total = self.subject.loss(self.subject(hidden), paddle.to_tensor(batch["subjects"]), tokens)  # []
+        tags = paddle.to_tensor(batch["subjects"])  # [b, l, 1, 2]
+        total = self.subject.loss(self.subject(hidden), tags, tokens, divisor=divisors["tokens"])  # []
         if len(batch["rows"]):
             rows = paddle.to_tensor(batch["rows"])  # [n]
             seen = self._condition(features, rows, paddle.to_tensor(batch["spans"]))  # [n, l, h]
-            tags = paddle.to_tensor(batch["objects"])  # [n, l, p, 2]
-            total = total + self.object.loss(self.object(seen), tags, paddle.index_select(tokens, rows))  # []
+            tags, mask = paddle.to_tensor(batch["objects"]), paddle.index_select(tokens, rows)  # [n, l, p, 2], [n, l]
+            total = total + self.object.loss(self.object(seen), tags, mask, divisor=divisors["subject_tokens"])  # []
             if len(batch["links"]):
                 logits = self._link(seen, batch["links"])  # [m]
                 wrong = F.binary_cross_entropy_with_logits(logits, paddle.to_tensor(batch["linked"]), reduction="sum")  # []
-                total = total + wrong / tokens.sum()  # []: on the scale of the tags, or the few links would drown them
+                total = total + share(wrong, divisors["tokens"])  # []: on the scale of the tags, or the few links would drown them
         return total
 
-    def _encode(self, batch: Mapping[str, np.ndarray]) -> tuple[paddle.Tensor, paddle.Tensor]:
+    def _encode(self, batch: Batch) -> tuple[paddle.Tensor, paddle.Tensor]:
         encoded = self.backbone(paddle.to_tensor(batch["ids"]))
         rate = self.settings.head_dropout
         hidden = dropout(encoded.hidden, rate, self.training)[:, 1:-1]  # [b, l, h]
@@ -117,48 +129,54 @@ class RelationCasrel(nn.Layer):
         """Tokens of each window, [w]."""
         return features.lengths
 
-    def collate(self, features: RelationFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool) -> dict[str, np.ndarray]:
+    def collate(
+        self, features: RelationFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool, epoch: int = 0
+    ) -> dict[str, np.ndarray]:
         """One batch: ``ids`` [b, l + 2], ``mask`` [b, l] and, when labelled, ``subjects`` [b, l, 1, 2]; of each distinct gold subject one
         mention, and wrong subjects: ``rows`` [n], ``spans`` [n, 2], ``objects`` [n, l, p, 2]; ``links`` [m, 6] with ``linked`` [m].
 
-        What is sampled depends on the model's seed and the windows of the batch alone.
+        What is drawn for a window depends on the model's seed, the epoch and the window alone.
         """
-        ids = [np.concatenate(([vocabulary.cls_id], features.ids[row], [vocabulary.sep_id])) for row in rows]
-        lengths = features.ids.lengths[rows]  # [b]
-        longest = int(lengths.max())
+        ids, lengths = framed_rows(
+            features.ids, rows, first=vocabulary.cls_id, last=vocabulary.sep_id, padding=vocabulary.pad_id
+        )  # [b, l + 2], [b]
+        longest = ids.shape[1] - 2
         mask = (np.arange(longest) < lengths[:, None]).astype(np.float32)  # [b, l]
-        batch: dict[str, np.ndarray] = {"ids": pad(ids, value=vocabulary.pad_id), "mask": mask}  # [b, l + 2], [b, l]
+        batch: dict[str, np.ndarray] = {"ids": ids, "mask": mask}
         if not labelled:
             return batch
-        generator = np.random.default_rng([self.seed, *np.asarray(rows).tolist()])
-        tags, spans, objects, links = [], [], [], []
+        gold, found, linked = (_by_row(part, rows) for part in (features.subjects, features.objects, features.links))
+        numbers = max(max((number for number, _, _ in own), default=-1) for own in gold) + 1
+        wrongs = WRONG_DRAWS * self.settings.negatives  # the first draws: how many others there are depends on the batch
+        draws = row_draws(self.seed, epoch, rows, wrongs + numbers)  # [b, d]
         where: list[int] = []
-        for position, row in enumerate(rows):
-            gold, found, linked = features.subjects[row], features.objects[row], features.links[row]
-            labels = np.concatenate([np.zeros((len(gold), 1), gold.dtype), gold[:, 1:]], axis=1)  # [s, 3]
-            tags.append(span_tags(labels, longest, 1))  # [l, 1, 2]
-            for number in range(int(gold[:, 0].max()) + 1 if len(gold) else 0):
-                mentions = gold[gold[:, 0] == number, 1:]  # [s, 2]
-                own = found[found[:, 0] == number, 1:]  # [o, 3]
-                links += self._link_rows(len(where), own, linked[linked[:, 0] == number, 1:])
+        asked: list[Sequence[int]] = []
+        objects: list[tuple[int, ...]] = []
+        links: list[tuple[int, ...]] = []
+        for position, (subjects, own, pairs, drawn, length) in enumerate(zip(gold, found, linked, draws.tolist(), lengths.tolist(), strict=True)):
+            before = len(where)
+            objects += [(before + number, *slot) for number, *slot in own]
+            for number in range(max((number for number, _, _ in subjects), default=-1) + 1):
+                mentions = [mention for other, *mention in subjects if other == number]
+                asked.append(mentions[int(drawn[wrongs + number] * len(mentions))])
+                slots = sorted(tuple(slot) for other, *slot in own if other == number)
+                links += self._link_rows(len(where), slots, {tuple(link) for other, *link in pairs if other == number})
                 where.append(position)
-                spans.append(mentions[generator.integers(len(mentions))])
-                objects.append(span_tags(own, longest, self.num_pairs))  # [l, p, 2]
-            for span in wrong_subjects(gold[:, 1:], found[:, 2:], self.settings.negatives, int(lengths[position]), generator):
-                where.append(position)
-                spans.append(span)
-                objects.append(np.zeros((longest, self.num_pairs, 2), dtype=np.float32))  # [l, p, 2]
-        batch["subjects"] = np.stack(tags)  # [b, l, 1, 2]
-        batch["rows"], batch["spans"] = np.asarray(where, dtype=np.int64), np.asarray(spans, dtype=np.int64).reshape(-1, 2)  # [n], [n, 2]
-        batch["objects"] = np.stack(objects) if objects else np.zeros((0, longest, self.num_pairs, 2), dtype=np.float32)  # [n, l, p, 2]
-        batch["links"] = np.asarray([link[:6] for link in links], dtype=np.int64).reshape(-1, 6)  # [m, 6]
-        batch["linked"] = np.asarray([link[6] for link in links], dtype=np.float32)  # [m]
+            spans = ([(first, last) for _, first, last in subjects], [(first, last) for _, _, first, last in own])
+            wrong = wrong_subjects(*spans, length, [drawn[at : at + WRONG_DRAWS] for at in range(0, wrongs, WRONG_DRAWS)])
+            asked += wrong
+            where += [position] * len(wrong)
+        owners = [(position, 0, first, last) for position, subjects in enumerate(gold) for _, first, last in subjects]
+        batch["subjects"] = _tags(owners, len(ids), longest, 1)  # [b, l, 1, 2]
+        batch["rows"] = np.asarray(where, dtype=np.int64)  # [n]
+        batch["spans"] = np.asarray(asked, dtype=np.int64).reshape(-1, 2)  # [n, 2]
+        batch["objects"] = _tags(objects, len(where), longest, self.num_pairs)  # [n, l, p, 2]
+        table = np.asarray(links, dtype=np.int64).reshape(-1, 7)  # [m, 7]
+        batch["links"], batch["linked"] = table[:, :6], table[:, 6].astype(np.float32)  # [m, 6], [m]
         return batch
 
-    def _link_rows(self, subject: int, objects: np.ndarray, links: np.ndarray) -> list[tuple[int, ...]]:
-        """Every two spans of different slots of one predicate: (subject, type, first, last, first, last, linked)."""
-        gold = {tuple(link) for link in links.tolist()}
-        spans = sorted(map(tuple, objects.tolist()))
+    def _link_rows(self, subject: int, spans: Sequence[tuple[int, ...]], gold: Collection[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """Every two ``spans`` of different slots of one predicate: (subject, type, first, last, first, last, linked)."""
         return [
             (subject, self.link_types[left[0], right[0]], *left[1:], *right[1:], int((*left, *right) in gold))
             for left, right in combinations(spans, 2)
@@ -166,7 +184,7 @@ class RelationCasrel(nn.Layer):
         ]
 
     # -- prediction ------------------------------------------------------------------------------------------------
-    def head(self, batch: Mapping[str, np.ndarray]) -> CasrelHead:
+    def head(self, batch: Batch) -> CasrelHead:
         """The model's answers on one batch, for :func:`tasks.relation.decode.decode_batch`."""
         return CasrelHead(self, batch)
 
@@ -174,7 +192,7 @@ class RelationCasrel(nn.Layer):
 class CasrelHead:
     """Encodes a batch once; then answers what decoding asks."""
 
-    def __init__(self, model: RelationCasrel, batch: Mapping[str, np.ndarray]):
+    def __init__(self, model: RelationCasrel, batch: Batch):
         self.model = model
         with paddle.no_grad():
             hidden, self._features = model._encode(batch)  # [b, l, h], [b, l, h]
@@ -206,22 +224,40 @@ class CasrelHead:
 
 
 def wrong_subjects(
-    subjects: np.ndarray, objects: np.ndarray, count: int, length: int, generator: np.random.Generator
+    subjects: Sequence[tuple[int, int]], objects: Sequence[tuple[int, int]], length: int, draws: Sequence[Sequence[float]]
 ) -> list[tuple[int, int]]:
     """Spans that are no subject, as decoding may come upon them: from a subject's start to another's end, objects, any short span.
 
-    ``subjects`` [s, 2] and ``objects`` [o, 2] are inclusive token spans of a window of ``length`` tokens.
+    ``subjects`` and ``objects`` are inclusive token spans of a window of ``length`` tokens; ``draws``: for each wrong subject wanted three
+    numbers in [0, 1): which kind, which one or where, how long. Fewer come back where a short span hits a subject.
     """
-    gold = set(map(tuple, subjects.tolist()))
+    gold = set(subjects)
     crossed = {(start, end) for start, _ in gold for _, end in gold if start <= end} - gold
-    near = sorted(crossed | (set(map(tuple, objects.tolist())) - gold))
+    near = sorted(crossed | (set(objects) - gold))
     found: list[tuple[int, int]] = []
-    for _ in range(count):
-        if near and generator.random() < 0.8:
-            found.append(near[generator.integers(len(near))])
+    for kind, which, extra in draws:
+        if near and kind < 0.8:
+            found.append(near[int(which * len(near))])
             continue
-        start = int(generator.integers(length))
-        span = (start, min(length - 1, start + int(generator.integers(6))))
+        start = int(which * length)
+        span = (start, min(length - 1, start + int(extra * 6)))
         if span not in gold:
             found.append(span)
     return found
+
+
+def _by_row(ragged: Ragged, rows: np.ndarray) -> list[list[tuple[int, ...]]]:
+    """The values of each of ``rows``, as tuples."""
+    values, counts = take_rows(ragged, rows)  # [n, w], [b]
+    every = list(map(tuple, values.tolist()))
+    ends = np.cumsum(counts).tolist()
+    return [every[end - count : end] for end, count in zip(ends, counts.tolist(), strict=True)]
+
+
+def _tags(spans: Sequence[tuple[int, ...]], rows: int, length: int, labels: int) -> np.ndarray:
+    """Spans of (row, label, first, last) as taggings, [rows, length, labels, 2] float32."""
+    places = np.asarray(spans, dtype=np.int64).reshape(-1, 4)  # [n, 4]
+    tags = np.zeros((rows, length, labels, 2), dtype=np.float32)  # [rows, l, k, 2]
+    for end in (0, 1):
+        tags[places[:, 0], places[:, 2 + end], places[:, 1], end] = 1.0
+    return tags

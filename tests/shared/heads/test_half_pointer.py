@@ -102,6 +102,9 @@ def test_loss_is_the_masked_mean(seed, b, l, k, power):
     expected = sum(losses[row, :n].mean(axis=2).sum() for row, n in enumerate(lengths)) / lengths.sum()
     found = head.loss(paddle.to_tensor(logits), paddle.to_tensor(tags), paddle.to_tensor(mask))
     assert found.shape == [] and float(found) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    given = [paddle.to_tensor(array) for array in (logits, tags, mask)]
+    assert float(head.loss(*given, divisor=7.0)) == pytest.approx(expected * lengths.sum() / 7, rel=1e-5, abs=1e-6)
+    assert float(head.loss(given[0], given[1], paddle.zeros_like(given[2]), divisor=0.0)) == 0
 
 
 def test_padding_changes_nothing():
@@ -123,7 +126,7 @@ def test_a_mask_that_hides_everything_and_wrong_shapes_are_named():
     logits = paddle.zeros([1, 3, 2, 2])  # [1, 3, 2, 2]
     with pytest.raises(ValueError, match="hides every token"):
         head.loss(logits, logits, paddle.zeros([1, 3]))
-    with pytest.raises(ValueError, match=r"mask \[1, 2\] do not fit"):
+    with pytest.raises(ValueError, match=r"logits \[1, 3, 2, 2\] and mask \[1, 2\]"):
         head.loss(logits, logits, paddle.ones([1, 2]))
     with pytest.raises(ValueError, match=r"tags \[1, 3, 2\]"):
         head.loss(logits, paddle.zeros([1, 3, 2]), paddle.ones([1, 3]))

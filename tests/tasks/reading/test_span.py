@@ -15,6 +15,8 @@ from tasks.reading.features import make_features
 from tasks.reading.models.span import ReadingSpan, SpanSettings, mark_asked
 from tasks.reading.records import Answer, ReadingRecord
 
+from ..parts import check_parts_add_up
+
 TEXTS = ("温青禾住在海螺湾", "岑若川把旧伞给了温青禾", "夜航船厂造了九条船", "简宁在北风里种树")
 ASKED = ("温青禾住在哪里", "谁把旧伞给了温青禾", "夜航船厂造了几条船", "简宁在哪里种树")
 ANSWERS = ("海螺湾", "岑若川", "九条", "北风里")
@@ -129,6 +131,23 @@ def test_a_passage_of_no_token_disturbs_no_other():
     assert [len(starts) for starts, _ in outputs(built, features, [0, 1])] == [0, 8]
 
 
+def mixed():
+    """Questions with one place and with many, a long passage, and one without a place."""
+    rows = [question(text, answer, asked=asked, identity=asked) for text, answer, asked in zip(TEXTS, ANSWERS, ASKED, strict=True)]
+    rows += [question(LONG, "温青禾", identity="long"), question(TEXTS[1], identity="none")]
+    return features_of(*rows)
+
+
+@pytest.mark.parametrize(("rows", "cuts"), [([0, 1, 4], [1]), ([4, 5, 2, 0], [1, 2]), ([5, 3], [1]), ([5, 5], [1]), ([0, 1, 2, 3, 4, 5], [2, 5])])
+def test_losses_of_parts_add_up_to_the_whole(rows, cuts):
+    built = model(spread=0.3, train_windows=2, word_in_question=True)
+    features = mixed()
+    loss = check_parts_add_up(
+        built, lambda part: built.collate(features, np.asarray(part), VOCABULARY, labelled=True, epoch=1), rows, cuts, built.loss
+    )
+    assert loss > 0 or set(rows) == {5}
+
+
 # -- logits ------------------------------------------------------------------------------------------------------
 
 
@@ -145,7 +164,8 @@ def test_inputs_are_question_and_window():
         assert ids.tolist() == row + [VOCABULARY.pad_id] * rest
         assert segments.tolist() == [0] * (len(asked) + 2) + [1] * (len(words) + 1) + [0] * rest
         assert ids[passage].tolist() == words and not passage[: len(asked) + 2].any()
-    assert set(batch) == {"ids", "segments", "passage", "asked", "numbers"}
+    assert set(batch) == {"ids", "segments", "passage", "numbers"}
+    assert set(model(word_in_question=True).collate(features, np.array([1, 0]), VOCABULARY, labelled=False)) == {*batch, "asked"}
 
 
 @given(lists(integers(5, 12), min_size=1, max_size=9), lists(integers(5, 12), min_size=1, max_size=12))
@@ -163,7 +183,7 @@ def test_the_mark_starts_as_nothing_and_then_tells():
     plain, told = model(spread=0.5), model(spread=0.5, word_in_question=True)
     told.set_state_dict(plain.state_dict())
     told.asked.weight.set_value(paddle.zeros_like(told.asked.weight))
-    batch = plain.collate(features, np.arange(1), VOCABULARY, labelled=False)
+    batch = told.collate(features, np.arange(1), VOCABULARY, labelled=False)
     assert batch["asked"].max() > 0 and not batch["asked"][~batch["passage"]].any()
     np.testing.assert_allclose(told(batch).numpy(), plain(batch).numpy(), atol=1e-5)
     told.asked.weight.set_value(paddle.ones_like(told.asked.weight) * paddle.arange(3).astype("float32").unsqueeze(-1) * paddle.randn([1, 16]))
@@ -225,17 +245,25 @@ def test_a_few_windows_are_trained_on_and_one_has_the_answer(count):
     assert len(chosen) > 1 or count == len(holding) == 1
 
 
-def test_what_is_taken_depends_on_seed_and_rows_alone():
+def test_what_is_taken_depends_on_seed_epoch_and_question_alone():
     features = long_features()
     built = model(train_windows=3, seed=5)
 
-    def taken(which, rows, labelled=True):
-        return which.collate(features, np.array(rows), VOCABULARY, labelled=labelled)["numbers"].tolist()
+    def taken(which, rows, labelled=True, epoch=0):
+        return which.collate(features, np.array(rows), VOCABULARY, labelled=labelled, epoch=epoch)["numbers"].tolist()
 
-    first = taken(built, [0])
-    built.collate(features, np.array([1, 0]), VOCABULARY, labelled=True)
+    first, short = taken(built, [0]), taken(built, [1])
     assert taken(built, [0]) == first == taken(model(train_windows=3, seed=5), [0])
+    assert taken(built, [1, 0]) == short + first and taken(built, [0, 1]) == first + short
     assert any(taken(model(train_windows=3, seed=seed), [0]) != first for seed in range(6, 12))
+    assert any(taken(built, [0], epoch=epoch) != first for epoch in range(1, 7))
+    counts = np.zeros(features.first[1])
+    for epoch in range(400):
+        counts[taken(built, [0], epoch=epoch)] += 1
+    holding = [number for number, begin, end in features.windows_of(0) if begin <= 40 and end >= 42]
+    others = np.delete(counts, holding)  # [n]
+    even = 400 * (3 - counts[holding].sum() / 400) / len(others)
+    assert np.abs(others - even).max() < 5 * np.sqrt(even)
     assert taken(built, [0], labelled=False) == [number for number, _, _ in features.windows_of(0)]
 
 
