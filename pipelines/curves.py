@@ -94,11 +94,15 @@ def draw_curves(run_folder: str | Path, target: str | Path | None = None) -> Pat
 
 
 def _name(folder: Path) -> str:
-    """The run's name in a title, with the folder of folds or seeds it lies in."""
-    from .run_figures import members_of
+    """The run's name in a title; that of a fold or seed with the name of its whole."""
+    from .run_figures import MEMBER
 
     place = folder.resolve()
-    return f"{place.parent.name}/{place.name}" if place in members_of(place.parent) else place.name
+    name = place.name
+    while MEMBER.fullmatch(place.name):
+        place = place.parent
+        name = f"{place.name}/{name}"
+    return name
 
 
 def _numbers(steps: list[dict[str, Any]]) -> list[str]:

@@ -18,7 +18,8 @@ from tasks.recipe import tomllib
 from .run_folder import CONFIG, FIGURES, RUNS, WEIGHTS, track_of
 
 TIMING = "timing.jsonl"
-_MEMBER = re.compile(r"(fold|seed)-\d+")
+MEMBER = re.compile(r"(fold|seed)-\d+")
+"""Names of the folders of folds and seeds."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def members_of(folder: Path) -> list[Path]:
     """The runs inside a folder of folds, seeds or other runs, however deep; none for a run of its own."""
     if is_run(folder):
         return []
-    inside = [inner for inner in _folders(folder) if _MEMBER.fullmatch(inner.name) or is_run(inner)]
+    inside = [inner for inner in _folders(folder) if MEMBER.fullmatch(inner.name) or is_run(inner)]
     return [member for inner in inside for member in members_of(inner) or [inner]]
 
 
@@ -186,7 +187,7 @@ def describe_run(folder: Path, track: str = "", name: str = "", *, figures: Figu
     return {
         "track": str(table_of(config, "run").get("track", track)),
         "name": name or folder.name,
-        "group": group if group and _MEMBER.fullmatch(last_name) else None,
+        "group": group if group and MEMBER.fullmatch(last_name) else None,
         "state": state,
         "steps": steps,
         "planned": _whole(finished.get("steps")) or _planned(figures.steps, training.get("epochs")),
