@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -81,6 +82,7 @@ def run(arguments: list[str]) -> int:
     from shared.errors import InputError, Problem, WorkError, input_error, system_problem
 
     from .console import say, say_problems
+    from .interrupt import CODES, Terminated
 
     try:
         if NEEDS_PADDLE & set(arguments[:2]) and "--help" not in arguments:
@@ -117,6 +119,9 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         say("lic: interrupted")
         return INTERRUPTED
+    except Terminated:
+        say("lic: terminated")
+        return CODES[signal.SIGTERM]
     except BrokenPipeError:
         sys.stderr.close()
         return 1

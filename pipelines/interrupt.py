@@ -48,8 +48,12 @@ class Check:
         """The signal that came, or None."""
         return self._number
 
-    def __call__(self) -> None:
-        if self._number == signal.SIGTERM:
+    def raise_for(self, number: int) -> None:
+        """What signal ``number`` stands for; nothing for 0."""
+        if number == signal.SIGTERM:
             raise Terminated
-        if self._number is not None:
+        if number:
             raise KeyboardInterrupt
+
+    def __call__(self) -> None:
+        self.raise_for(self._number or 0)

@@ -1,13 +1,15 @@
 """A run: one self-contained folder. One path reloads everything.
 
 ``config.toml`` (track, data, the whole recipe) · ``encoder.json`` · ``vocab.txt`` · ``schema.json`` · ``environment.json`` ·
-``weights.safetensors`` (best on dev) · ``best.json`` (its step and scores) · ``last.safetensors`` · ``metrics.jsonl`` (no wall-clock) ·
-``timing.jsonl`` · after ``lic evaluate`` ``mistakes-SPLIT.jsonl``.
+``weights.safetensors`` (best on dev) · ``best.json`` (its step and scores) · ``metrics.jsonl`` (no wall-clock) · ``timing.jsonl`` ·
+``checkpoints/`` (what ``--resume`` goes on from) · ``finished.json`` (at the end) · ``curves.png`` · ``run.lock`` (while somebody writes) ·
+after ``lic evaluate`` ``mistakes-SPLIT.jsonl``.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +25,8 @@ from tasks.official import has_schema
 from tasks.recipe import Recipe, parse_settings, tomllib
 from tasks.registry import TRACKS, get_task
 
+from .console import say
+
 if TYPE_CHECKING:
     from shared.text import Tokenizer, Vocabulary
     from tasks.base import Task
@@ -31,9 +35,12 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 WEIGHTS = "weights.safetensors"
-LAST = "last.safetensors"
+BEST = "best.json"
 CONFIG = "config.toml"
 FIGURES = "metrics.jsonl"
+TIMING = "timing.jsonl"
+CHECKPOINTS = "checkpoints"
+FINISHED = "finished.json"
 
 
 @dataclass
@@ -65,14 +72,51 @@ def new_run_folder(track: str, name: str, folder: Path | None) -> Path:
     return folder
 
 
-@contextmanager
-def claim_run_folder(track: str, name: str, folder: Path | None) -> Iterator[Path]:
-    """Makes the folder of :func:`new_run_folder` for a body that trains into it.
+def run_to_resume(track: str, name: str, folder: Path | None) -> Path:
+    """Where ``--resume`` goes on: ``folder``, without it the latest ``runs/<track>/<name>[-N]``, which need not be there."""
+    if folder is not None:
+        if folder.exists() and not folder.is_dir():
+            raise input_error("LIC-U002", file=folder, found="a file", expected="a folder for the run", remedy="Name another with --run.")
+        return folder
+    last, number = RUNS / track / name, 2
+    while (following := RUNS / track / f"{name}-{number}").exists():
+        last, number = following, number + 1
+    return last
 
-    When the body fails before the first step stands in ``metrics.jsonl``, everything that was made is removed again.
+
+def is_begun(folder: Path) -> bool:
+    """Whether a training began in this folder and wrote down what it is. Raises InputError for a folder of other things."""
+    if not folder.is_dir():
+        return False
+    there = {entry.name for entry in folder.iterdir()}
+    if CONFIG in there:
+        return True
+    foreign = sorted(name for name in there - _OWN if not name.endswith(".part"))
+    if foreign:
+        raise input_error(
+            "LIC-U001",
+            file=folder,
+            found=f"a folder that holds {', '.join(foreign[:5])}{' …' if len(foreign) > 5 else ''} and no {CONFIG}",
+            expected="a run, or a new or empty folder",
+            remedy="Name another with --run.",
+        )
+    return False
+
+
+_OWN = {"schema.json", "vocab.txt", "encoder.json", "environment.json", FIGURES, TIMING, CHECKPOINTS, WEIGHTS, BEST, FINISHED, "run.lock"}
+
+
+@contextmanager
+def claim_run_folder(track: str, name: str, folder: Path | None, *, begun: bool = False) -> Iterator[Path]:
+    """Makes the folder of :func:`new_run_folder` for a body that trains into it, or takes ``folder``, where a training has ``begun``, and locks it.
+
+    When the body of a new run fails before the first step stands in ``metrics.jsonl``, everything that was made is removed again.
     """
+    from shared.locks import FolderLock
+
+    missing: list[Path] = []
     while True:
-        chosen = new_run_folder(track, name, folder)
+        chosen = folder if begun and folder is not None else new_run_folder(track, name, folder)
         missing = [place for place in (chosen, *chosen.parents) if not place.exists()]  # the innermost first
         try:
             chosen.mkdir(parents=True, exist_ok=folder is not None)
@@ -81,22 +125,34 @@ def claim_run_folder(track: str, name: str, folder: Path | None) -> Iterator[Pat
             if not chosen.is_dir():
                 raise
     try:
-        yield chosen
+        with FolderLock(chosen) as lock:
+            if lock.taken_over:
+                say(f"{chosen}: {lock.taken_over} left its lock behind and is gone; this process takes over.")
+            yield chosen
     except BaseException:
         figures = chosen / FIGURES
-        if not figures.is_file() or figures.stat().st_size == 0:
+        if not begun and (not figures.is_file() or figures.stat().st_size == 0) and not (chosen / "run.lock").exists():
             with suppress(OSError):
                 for entry in chosen.iterdir():
-                    entry.unlink()
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
                 for place in missing:
                     place.rmdir()
         raise
 
 
 def write_run(
-    folder: Path, *, task: Task, recipe: Recipe, schema: Any, encoder: Encoder, data: Path, checksums: dict[str, str], environment: dict
+    folder: Path,
+    *,
+    task: Task,
+    recipe: Recipe,
+    schema: Any,
+    encoder: Encoder,
+    data: Path,
+    checksums: dict[str, str],
+    environment: dict,
+    fold: str | None = None,
 ) -> None:
-    """Everything of a run but its weights and figures."""
+    """Everything of a run but its weights and figures; ``config.toml`` last, since it says that the rest is there."""
     from shared.pretrained import save_encoder_config
 
     if schema is not None:
@@ -106,7 +162,7 @@ def write_run(
     write_json(folder / "environment.json", environment)
     origin = {"track": task.name, "encoder": encoder.source, "vocabulary": encoder.vocabulary.sha256}
     config = {
-        "run": {**origin, "data": {"folder": str(data.resolve()), **checksums}},
+        "run": {**origin, **({"fold": fold} if fold else {}), "data": {"folder": str(data.resolve()), **checksums}},
         "recipe": recipe.as_dict(),
     }
     write_text(folder / CONFIG, tomli_w.dumps(config))
@@ -150,6 +206,28 @@ def _config(folder: Path) -> dict[str, Any]:
             "LIC-U004", file=folder / CONFIG, found=fault, expected="a run's config.toml", remedy="Give another folder with --run."
         ) from error
     return config
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """What a run folder says of itself: its recipe, the data folder and the checksums of its files by split."""
+
+    recipe: Recipe
+    data: Path
+    checksums: dict[str, str]
+
+
+def stored_run(folder: Path, track: str) -> StoredRun:
+    """Raises InputError when the run belongs to another track."""
+    config = _config(folder)
+    own = config["run"]["track"]
+    if own != track:
+        raise input_error(
+            "LIC-U005", file=folder, found=f"a run of track {own}", expected=f"a run of track {track}", remedy="Give another folder with --run."
+        )
+    data = config["run"]["data"]
+    checksums = {split: value for split, value in data.items() if split != "folder"}
+    return StoredRun(parse_settings(Recipe, config["recipe"], file=folder / CONFIG), Path(data["folder"]), checksums)
 
 
 def load_run(folder: Path, track: str | None = None) -> LoadedRun:

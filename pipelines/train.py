@@ -13,10 +13,9 @@ from .console import say, say_problems
 
 if TYPE_CHECKING:
     from shared.training.parallel import Ranks
-    from tasks.recipe import Recipe
-
     from .data_files import LabelledData
     from .interrupt import Check
+    from .train_run import Driver
     from .train_setup import Fold, Prepared
 
 DEFAULT = "default"
@@ -56,6 +55,7 @@ def train(
     place = run_to_resume(track, name, run) if resume else None
     begun = place is not None and is_begun(place)
     if begun and (place / FINISHED).is_file():
+        _check_settings(place, track, recipe, overrides)
         say(f"{place} is finished: nothing is left to do.")
         return place
     if place is None:
@@ -76,7 +76,7 @@ def train(
                 _describe(target, prepared, chosen, fold)
             say(f"{track}: {prepared.windows} windows to train on, {_millions(prepared.model):.1f} M parameters, {chosen}{_among(ranks)}")
             say(f"run folder: {target}")
-            _drive(prepared, target, check, title=f"train {track}", resume=place is not None, board=board)
+            _drive(prepared, target, check, title=f"train {track}", resume=begun, board=board)
     return target
 
 
@@ -96,13 +96,9 @@ def _opened(
         return open_labelled(track, data=data, recipe=recipe or DEFAULT, overrides=overrides, skip_bad=skip_bad, workers=workers)
     from .run_folder import stored_run
 
+    _check_settings(begun, track, recipe, overrides)
     own = stored_run(begun, track)
-    own_data = data or own.data
-    if recipe is None and not overrides:
-        opened = open_labelled(track, data=own_data, recipe=own.recipe, overrides=(), skip_bad=skip_bad, workers=workers)
-    else:
-        opened = open_labelled(track, data=own_data, recipe=recipe or DEFAULT, overrides=overrides, skip_bad=skip_bad, workers=workers)
-        _same_recipe(begun, own.recipe, opened.recipe)
+    opened = open_labelled(track, data=data or own.data, recipe=own.recipe, overrides=(), skip_bad=skip_bad, workers=workers)
     changed = [split for split, checksum in _checksums(opened.paths).items() if own.checksums.get(split) != checksum]
     if changed:
         raise input_error(
@@ -115,9 +111,18 @@ def _opened(
     return opened
 
 
-def _same_recipe(begun: Path, own: Recipe, asked: Recipe) -> None:
+def _check_settings(begun: Path, track: str, recipe: str | None, overrides: tuple[str, ...]) -> None:
+    """Raises InputError when a recipe or overrides are given that are not the run's own."""
+    from tasks.recipe import load_recipe, override
+    from tasks.registry import get_task
+
+    from .run_folder import stored_run
     from .train_setup import differing_keys
 
+    own, task = stored_run(begun, track).recipe, get_task(track)
+    if recipe is None and not overrides:
+        return
+    asked = load_recipe(task.recipes, recipe, overrides, check=task.check_recipe) if recipe else override(own, overrides)
     differing = differing_keys(own, asked)
     if differing:
         raise input_error(

@@ -182,6 +182,14 @@ def load_recipe(folder: Path, name_or_file: str, overrides: Sequence[str] = (), 
     return recipe
 
 
+def override(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """A recipe with some values set anew, ``a.b=value`` each."""
+    table = recipe.as_dict()
+    for one in overrides:
+        _apply(table, one)
+    return parse_settings(Recipe, table)
+
+
 def _origin(key: str, given: dict[str, str]) -> str | None:
     """The ``--set`` that gave the value of ``key``, the table above it or something inside it; None when the file did."""
     for name, override in reversed(given.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from safetensors.numpy import save
 from ..errors import input_error
 from ..files import atomic_write
 
-CHECKSUM = "sha256"
+ABOUT, CHECKSUM = "lic", "sha256"
 _HALF = (paddle.float16, paddle.bfloat16)
 
 
@@ -31,15 +32,16 @@ def arrays_of(tensors: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], *, metadata: Mapping[str, str] | None = None) -> None:
     """Writes named arrays as one safetensors file, whole or absent. The same arrays and metadata give the same bytes."""
+    about = json.dumps({**(metadata or {}), CHECKSUM: _checksum(arrays)}, ensure_ascii=False, sort_keys=True)
     with atomic_write(path) as file:
-        file.write(save(dict(arrays), metadata={**(metadata or {}), CHECKSUM: _checksum(arrays)}))
+        file.write(save(dict(arrays), metadata={ABOUT: about}))  # one entry: the library writes several in a random order
 
 
 def load_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """The arrays and metadata of a file of :func:`save_arrays`. Raises InputError for a damaged one."""
     try:
         with safe_open(str(path), framework="np") as file:
-            metadata = dict(file.metadata() or {})
+            metadata = dict(json.loads((file.metadata() or {}).get(ABOUT, "{}")))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (OSError, SafetensorError, ValueError) as error:
         raise input_error(

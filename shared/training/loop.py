@@ -44,6 +44,7 @@ class Step:
     grad_norm: float
     tokens: int
     padded_tokens: int
+    rows: int
     extra: Mapping[str, float]
     skipped: bool = False
 
@@ -75,6 +76,7 @@ class Progress:
     evaluated: int = 0
     best: float | None = None
     best_step: int = 0
+    last_score: float | None = None
     since_best: int = 0
     stopped: bool = False
 
@@ -89,7 +91,8 @@ class Training:
 
     ``lengths`` [n]: tokens of every row, with special ones; ``collate(rows, epoch=)`` makes a batch, the same for the same rows and epoch;
     ``evaluate()`` gives scores and the one number to maximise, with the layer in evaluation mode (and the averages in place, with EMA).
-    ``ranks``: the processes that share each step; every one has the same layer, lengths and settings.
+    ``ranks``: the processes that share each step; every one has the same layer, lengths and settings. ``settled``: no step is half done, as
+    it is when one was interrupted, so that the state is one to keep.
     Raises ValueError when there is nothing to train on or the optimizer cannot be as the settings say.
     """
 
@@ -115,15 +118,24 @@ class Training:
         self.ema = None if settings.ema_decay is None else EMA(layer, settings.ema_decay)
         self.gradients = Gradients(layer, self.parameters, settings, self.ranks)
         self.progress = Progress()
-        self._evaluation_steps = set(self.order.evaluation_steps(settings.evaluations_per_epoch))
+        self.settled = True
+        self.evaluations = frozenset(self.order.evaluation_steps(settings.evaluations_per_epoch) if evaluate is not None else ())
         self._warmup = int(settings.warmup * self.order.total_steps)
         self.ranks.share_weights(layer)
+
+    @property
+    def evaluates(self) -> bool:
+        return self._evaluate is not None
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
         done = self.progress.step >= self.order.total_steps
-        return self.progress.stopped or (done and (self._evaluate is None or self.progress.evaluated >= self.progress.step))
+        return self.progress.stopped or (done and not self._evaluation_due)
+
+    @property
+    def _evaluation_due(self) -> bool:
+        return self.progress.step in self.evaluations and self.progress.evaluated != self.progress.step
 
     def run(self) -> Iterator[Event]:
         """Yields a :class:`Step` after every step and an :class:`Evaluated` after every evaluation, from where the state stands.
@@ -134,9 +146,9 @@ class Training:
         """
         self.layer.train()
         while not self.finished:
-            if self.progress.step not in self._evaluation_steps or self.progress.evaluated == self.progress.step or self._evaluate is None:
+            if not self._evaluation_due:
                 yield self._step()
-            if self._evaluate is not None and self.progress.step in self._evaluation_steps:
+            if self._evaluation_due:
                 yield self._evaluated()
         self.layer.eval()
 
@@ -144,15 +156,19 @@ class Training:
         """A context in which the weights are those that evaluations see: the moving averages, if there are any."""
         return self.ema.apply() if self.ema is not None and self.ema.updates else nullcontext()
 
+    def parts(self, rows: np.ndarray, *, epoch: int) -> list[Any]:
+        """This rank's share of the step over ``rows`` [b], as the batches in which it is computed; perhaps none."""
+        share, count = share_of(rows, self.ranks.rank, self.ranks.world), self.settings.accumulation  # [b']
+        return [self._collate(part, epoch=epoch) for number in range(count) if len(part := share_of(share, number, count))]
+
     # -- one step --------------------------------------------------------------------------------------------------
 
     def _step(self) -> Step:
         index, settings, lengths = self.progress.step, self.settings, self.order.lengths
+        self.settled = False
         rows, epoch = self.order.batch(index), self.order.epoch_of(index)
         seed_everything(settings.seed, index, self.ranks.rank)
-        share = share_of(rows, self.ranks.rank, self.ranks.world)  # [b']
-        kept = [share_of(share, part, settings.accumulation) for part in range(settings.accumulation)]  # [b''] each
-        parts = [self._collate(part, epoch=epoch) for part in kept if len(part)]
+        parts = self.parts(rows, epoch=epoch)
         factor = linear_schedule(index, total_steps=self.order.total_steps, warmup_steps=self._warmup)
         self.optimizer.set_lr(settings.learning_rate * factor)
         found = self.gradients.of(parts, step=index)
@@ -166,7 +182,7 @@ class Training:
                 self.ema.update()
         scale.update(finite)
         self.optimizer.clear_grad()
-        self.progress.step = index + 1
+        self.progress.step, self.settled = index + 1, True
         return Step(
             index + 1,
             self.order.total_steps,
@@ -176,6 +192,7 @@ class Training:
             norm,
             int(lengths[rows].sum()),
             int(lengths[rows].max()) * len(rows),
+            len(rows),
             found,
             skipped=not finite,
         )
@@ -210,7 +227,7 @@ class Training:
             self.layer.train()
         progress = self.progress
         best = progress.best is None or score > progress.best
-        progress.evaluated = progress.step
+        progress.evaluated, progress.last_score = progress.step, score
         progress.since_best = 0 if best else progress.since_best + 1
         if best:
             progress.best, progress.best_step = score, progress.step
