@@ -10,13 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from .run_folder import RUNS
-
 app = typer.Typer(help="Runs: list them, compare two, draw their curves.", invoke_without_command=True)
 
 
-def list_runs(root: Path = RUNS, *, track: str | None = None) -> list[dict[str, Any]]:
-    """Every run under ``root`` (of ``track``), sorted by track and name.
+def list_runs(root: str | Path | None = None, *, track: str | None = None) -> list[dict[str, Any]]:
+    """Every run (of ``track``) under ``root``, which is ``runs`` by default, sorted by track and name.
 
     Of each: ``track``, ``name``, ``group`` (the folder of folds or seeds it belongs to, or None), ``state`` (``finished``, ``unfinished``,
     ``not started`` or ``damaged``), ``steps`` done and ``planned`` (None unless known), ``score_name``, ``score``, ``best_step`` and
@@ -27,10 +25,11 @@ def list_runs(root: Path = RUNS, *, track: str | None = None) -> list[dict[str, 
     from tasks.registry import get_task
 
     from .run_figures import describe_run, in_order, run_folders
+    from .run_folder import RUNS
 
     if track is not None:
         get_task(track)
-    rows = [describe_run(folder, place, name) for place, name, folder in run_folders(Path(root))]
+    rows = [describe_run(folder, place, name) for place, name, folder in run_folders(Path(root or RUNS))]
     kept = [row for row in rows if track is None or row["track"] == track]
     return sorted(kept, key=lambda row: (row["track"], in_order(row["name"])))
 
@@ -61,13 +60,14 @@ def summaries(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def find_named_run(name: str | Path, root: Path = RUNS) -> Path:
+def find_named_run(name: str | Path, root: str | Path | None = None) -> Path:
     """The folder of a run: a path, or what :func:`list_runs` calls it (``event/small``). Raises InputError when there is none."""
     from shared.errors import input_error
 
     from .run_figures import is_run, members_of
+    from .run_folder import RUNS
 
-    places = [Path(name), Path(root) / name]
+    places = [Path(name), Path(root or RUNS) / name]
     for place in places:
         if is_run(place):
             return place
@@ -81,11 +81,11 @@ def find_named_run(name: str | Path, root: Path = RUNS) -> Path:
                 remedy=f"Name one of them, e.g. {members[0]}.",
             )
     raise input_error(
-        "LIC-U004", found=f"{str(name)!r}, which is no run", expected=f"the folder of a run, or its name under {root}", remedy="See lic runs."
+        "LIC-U004", found=f"{str(name)!r}, which is no run", expected=f"the folder of a run, or its name under {root or RUNS}", remedy="See lic runs."
     )
 
 
-def compare_runs(a: str | Path, b: str | Path, *, root: Path = RUNS) -> dict[str, Any]:
+def compare_runs(a: str | Path, b: str | Path, *, root: str | Path | None = None) -> dict[str, Any]:
     """Two runs of a track beside each other; every pair is [of a, of b], None where one lacks it.
 
     ``a`` and ``b``: their rows of :func:`list_runs`; ``config``: dotted settings that differ, as ``--set`` names them, ``run.`` before what
@@ -95,6 +95,7 @@ def compare_runs(a: str | Path, b: str | Path, *, root: Path = RUNS) -> dict[str
     from shared.errors import input_error
 
     from .run_figures import describe_run, read_config, table_of
+    from .run_folder import RUNS
 
     folders = [find_named_run(name, root) for name in (a, b)]
     configs = [read_config(folder) for folder in folders]
@@ -106,7 +107,7 @@ def compare_runs(a: str | Path, b: str | Path, *, root: Path = RUNS) -> dict[str
             expected="two runs of one track",
             remedy="Name two that were trained on the same track.",
         )
-    rows = [describe_run(folder, tracks[0], _name_under(folder, root)) for folder in folders]
+    rows = [describe_run(folder, tracks[0], _name_under(folder, Path(root or RUNS))) for folder in folders]
     data = [table_of(config, "run", "data") for config in configs]
     settings = [
         {**_flat(config["recipe"]), **_flat({name: value for name, value in config["run"].items() if name not in ("data", "track")}, "run.")}
@@ -127,7 +128,7 @@ def compare_runs(a: str | Path, b: str | Path, *, root: Path = RUNS) -> dict[str
 def _name_under(folder: Path, root: Path) -> str:
     """``small/fold-1`` of ``runs/event/small/fold-1``; for a run elsewhere the folder's own name."""
     try:
-        inside = folder.resolve().relative_to(Path(root).resolve()).parts
+        inside = folder.resolve().relative_to(root.resolve()).parts
     except ValueError:
         return folder.name
     return "/".join(inside[1:]) or folder.name
@@ -162,7 +163,9 @@ def show_runs(rows: Sequence[Mapping[str, Any]]) -> None:
     from .console import listing
 
     groups = summaries(rows)
-    for track in dict.fromkeys(row["track"] for row in rows):
+    for index, track in enumerate(dict.fromkeys(row["track"] for row in rows)):
+        if index:
+            typer.echo()
         own = [row for row in rows if row["track"] == track]
         score = next((row["score_name"] for row in own if row["score_name"]), "score")
         listing(
@@ -224,8 +227,9 @@ def show_comparison(report: Mapping[str, Any]) -> None:
         ("data", {name: pair for name, pair in report["data"].items() if pair[0] != pair[1]}, f"the same data: {', '.join(report['data'])}"),
         ("packages and machine that differ", report["packages"], "the same packages and machine"),
     ):
+        typer.echo()
         if pairs:
-            listing(title, ["", *names], [[name, *map(_said, pair)] for name, pair in pairs.items()])
+            listing(title, ["", *names], [[name, *map(_exactly, pair)] for name, pair in pairs.items()])
         else:
             typer.echo(same)
     for row in (a, b):
@@ -234,18 +238,18 @@ def show_comparison(report: Mapping[str, Any]) -> None:
 
 
 def _said(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, str):
-        return value
-    return f"{value:.4f}" if isinstance(value, float) and 0.001 <= abs(value) < 1000 else json.dumps(value, ensure_ascii=False)
+    return f"{value:.4f}" if isinstance(value, float) else _exactly(value)
+
+
+def _exactly(value: Any) -> str:
+    return "–" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 @app.callback()
 def command(
     context: typer.Context,
     track: Annotated[str | None, typer.Option(help="relation, event or reading")] = None,
-    root: Annotated[Path, typer.Option(help="the folder of runs")] = RUNS,
+    root: Annotated[Path, typer.Option(help="the folder of runs")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """List every run with its score; compare two; draw their curves."""
