@@ -14,12 +14,13 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 def take_rows(ragged: Ragged, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The values of ``rows`` [b] one behind the other, [n, ...], and how many each row has, [b]."""
+    values, offsets = np.asarray(ragged.values), np.asarray(ragged.offsets)  # arithmetic on memory-mapped arrays is slow
     rows = np.asarray(rows, dtype=np.int64)  # [b]
-    begins = ragged.offsets[rows]  # [b]
-    counts = np.asarray(ragged.offsets[rows + 1] - begins)  # [b]
+    begins = offsets[rows]  # [b]
+    counts: np.ndarray = offsets[rows + 1] - begins  # [b]
     ends = np.cumsum(counts)  # [b]
     places = np.arange(counts.sum()) + np.repeat(begins - (ends - counts), counts)  # [n]
-    return np.asarray(ragged.values[places]), counts  # [n, ...], [b]
+    return values[places], counts  # [n, ...], [b]
 
 
 def framed_rows(ragged: Ragged, rows: np.ndarray, *, first: int, last: int, padding: int) -> tuple[np.ndarray, np.ndarray]:

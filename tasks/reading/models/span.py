@@ -171,7 +171,7 @@ def mark_asked(question: np.ndarray, words: np.ndarray) -> np.ndarray:
     The word-in-question feature of FastQA (arXiv 1703.04816), with pairs, since a Chinese token is a character and most words have two.
     """
     same = question[:, None] == words[None, :]  # [q, c]
-    found = same.any(axis=0).astype(np.int64)  # [c]
+    found: np.ndarray = same.any(axis=0).astype(np.int64)  # [c]
     at = np.flatnonzero((same[:-1, :-1] & same[1:, 1:]).any(axis=0))
     found[at] = found[at + 1] = 2
     return found
