@@ -21,6 +21,7 @@ from . import (
     extract,
     predict,
     preprocess,
+    runs,
     score,
     submit_check,
     train,
@@ -48,6 +49,7 @@ app.command("extract")(extract.command)
 app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)
 app.command("explain")(explain.command)
+app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 
 NEEDS_PADDLE = frozenset({"roundtrip", "preprocess", "train", "evaluate", "predict", "extract", "demo"})

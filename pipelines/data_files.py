@@ -70,7 +70,9 @@ class _Texts:
 def open_labelled(
     track: str, *, data: Path | None, recipe: str | Recipe, overrides: tuple[str, ...], skip_bad: bool, workers: int | None = None
 ) -> LabelledData:
-    """Checks the recipe (a name, a file or a checked one), then reads schema and dev. Train is left to :func:`pipelines.preprocess.features_of_file`, which also says what is left out.
+    """Checks the recipe (a name, a file or a checked one), then reads schema and dev.
+
+    Train is left to :func:`pipelines.preprocess.features_of_file`, which also says what is left out.
 
     ``workers``: processes that read large files; default: a usable core each.
     """

@@ -103,7 +103,10 @@ def is_begun(folder: Path) -> bool:
     return False
 
 
-_OWN = {"schema.json", "vocab.txt", "encoder.json", "environment.json", FIGURES, TIMING, CHECKPOINTS, WEIGHTS, BEST, FINISHED, "run.lock"}
+_OWN = {
+    *("schema.json", "vocab.txt", "encoder.json", "environment.json", FIGURES, TIMING, CHECKPOINTS, WEIGHTS, BEST, FINISHED),
+    *("curves.png", "board", "run.lock"),
+}
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from .console import say, say_problems
 
 if TYPE_CHECKING:
     from shared.training.parallel import Ranks
+
     from .data_files import LabelledData
     from .interrupt import Check
     from .train_run import Driver
@@ -53,8 +54,8 @@ def train(
     chosen = choose_device(device)
     ranks = join()
     place = run_to_resume(track, name, run) if resume else None
-    begun = place is not None and is_begun(place)
-    if begun and (place / FINISHED).is_file():
+    begun = bool(ranks.gather(place is not None and is_begun(place))[0])
+    if place is not None and begun and (place / FINISHED).is_file():
         _check_settings(place, track, recipe, overrides)
         say(f"{place} is finished: nothing is left to do.")
         return place
@@ -69,9 +70,9 @@ def train(
         prepared = prepare(opened, ranks=ranks, fold=fold, check=check)
         check()
         if not ranks.first:
-            return _follow(prepared, ranks, check)
+            return _follow(prepared, ranks, check, resume=begun)
         with claim_run_folder(track, name, place or run, begun=place is not None and place.is_dir()) as target:
-            ranks.gather(str(target))
+            ranks.gather(str(target))  # to those that follow
             if not begun:
                 _describe(target, prepared, chosen, fold)
             say(f"{track}: {prepared.windows} windows to train on, {_millions(prepared.model):.1f} M parameters, {chosen}{_among(ranks)}")
@@ -179,9 +180,9 @@ def _drive(prepared: Prepared, target: Path, check: Check, *, title: str, resume
             say(f"resumed at step {training.progress.step} of {training.order.total_steps}, from {found.folder}")
     _measure(driver, prepared)
     if board and ranks.first:
-        from .board import Board
+        from .board import BOARD, Board
 
-        with Board(target, purge_step=training.progress.step) as driver.board:
+        with Board(target / BOARD, after=training.progress.step) as driver.board:
             driver.drive()
         return
     driver.drive()
@@ -203,10 +204,10 @@ def _measure(driver: Driver, prepared: Prepared) -> None:
     driver.work = work
 
 
-def _follow(prepared: Prepared, ranks: Ranks, check: Check) -> Path:
+def _follow(prepared: Prepared, ranks: Ranks, check: Check, *, resume: bool) -> Path:
     """What a rank but the first does: the same steps, writing nothing."""
     target = Path(ranks.gather("")[0])
-    _drive(prepared, target, check, title="train", resume=True)
+    _drive(prepared, target, check, title="train", resume=resume)
     return target
 
 

@@ -57,7 +57,6 @@ class Driver:
                 for event in training.run():
                     now = time.monotonic()
                     if isinstance(event, Step):
-                        self._step(event, metrics, timing, now - mark)
                         left = len([step for step in training.evaluations if step > event.step])
                         speed = rates.step(
                             tokens=event.tokens,
@@ -66,11 +65,12 @@ class Driver:
                             steps_left=event.total_steps - event.step,
                             evaluations_left=left,
                         )
+                        self._step(event, metrics, timing, now - mark)
                         note = training_note(loss=event.loss, rate=event.rate, rates=speed, score=training.progress.last_score)
                         advance(event.step, event.total_steps, note, speed.seconds_left)
                     else:
-                        self._evaluated(event, metrics, timing, now - mark, (now - began) / 60)
                         rates.evaluated()
+                        self._evaluated(event, metrics, timing, now - mark, (now - began) / 60)
                     if self._is_time(event, kept):
                         self.keep()
                         kept = time.monotonic()
@@ -92,10 +92,8 @@ class Driver:
             self._skipped += 1
             say(f"step {event.step}: a float16 gradient overflowed; no weight moved, the loss scale is halved ({self._skipped} so far).")
         self._write(metrics, row)
-        if timing is not None:
-            timing.write(step=event.step, seconds=round(max(seconds, 0.0), 4), tokens=event.tokens, padded_tokens=event.padded_tokens)
-        if self.board is not None:
-            self.board.event(row)
+        spent = {"seconds": round(max(seconds, 0.0), 4), "tokens": event.tokens, "padded_tokens": event.padded_tokens}
+        self._time(timing, {"step": event.step, **spent})
 
     def _evaluated(self, event: Evaluated, metrics: LineLog | None, timing: LineLog | None, seconds: float, minutes: float) -> None:
         from .memory import peak_memory_mib
@@ -104,10 +102,8 @@ class Driver:
         if event.best:
             self._save_best(event.step, event.epoch, event.scores)
         self._write(metrics, row)
-        if timing is not None:
-            timing.write(step=event.step, evaluation_seconds=round(max(seconds, 0.0), 4), peak_memory_mib=peak_memory_mib())
-        if self.board is not None:
-            self.board.event(row)
+        spent = {"evaluation_seconds": round(max(seconds, 0.0), 4), "peak_memory_mib": peak_memory_mib()}
+        self._time(timing, {"step": event.step, **spent})
         shown = "  ".join(f"{name} {value:.4f}" for name, value in event.scores.items())
         say(f"epoch {event.epoch:.2f}: dev {shown}{'  (best so far)' if event.best else ''}  after {minutes:.1f} min")
         if event.last:
@@ -117,7 +113,16 @@ class Driver:
         if metrics is None:
             return
         metrics.write(**row)
+        if self.board is not None:
+            self.board.event(row)
         self._figures += (json.dumps(row, ensure_ascii=False) + "\n").encode()
+
+    def _time(self, timing: LineLog | None, row: dict[str, Any]) -> None:
+        if timing is None:
+            return
+        timing.write(**row)
+        if self.board is not None:
+            self.board.event(row)
 
     # -- what is kept ----------------------------------------------------------------------------------------------
 
@@ -147,6 +152,8 @@ class Driver:
         now = (training.progress.step, training.progress.evaluated)
         if not training.ranks.first or now == self._kept_step:
             return
+        if self.board is not None:
+            self.board.flush()
         save_snapshot(self.target / CHECKPOINTS, capture(training), bytes(self._figures), keep=self.settings.checkpoints_kept)
         self._kept_step = now
 

@@ -52,6 +52,11 @@ class Ragged:
         """Row lengths, [rows] int64."""
         return np.diff(self.offsets)
 
+    def joined(self, other: Ragged) -> Ragged:
+        """The rows of both, in memory."""
+        offsets = np.concatenate([self.offsets, np.asarray(other.offsets[1:]) + self.offsets[-1]])  # [rows + other rows + 1]
+        return Ragged(np.concatenate([self.values, other.values]), offsets)
+
 
 def id_type(size: int) -> type[np.uint16] | type[np.int32]:
     """The type that keeps ids below ``size``: two bytes where they are enough."""

@@ -71,6 +71,17 @@ class EventFeatures:
     def counts(self) -> dict[str, int]:
         return {"lost_count": self.lost_count}
 
+    def joined(self, other: EventFeatures) -> EventFeatures:
+        """The records of both, in memory; those of ``other`` are numbered on."""
+        windows = np.array(other.windows)  # [w, 3]
+        windows[:, 0] += len(self.starts)
+        ragged = {name: getattr(self, name).joined(getattr(other, name)) for name in ("ids", "starts", "ends", "spans")}
+        return EventFeatures(
+            **ragged,
+            windows=np.concatenate([self.windows, windows]),  # [w, 3]
+            lost_count=self.lost_count + other.lost_count,
+        )
+
     def save(self, folder: Path, meta: dict[str, Any]) -> None:
         save_arrays(folder, self.arrays(), {**meta, **self.counts()})
 

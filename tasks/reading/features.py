@@ -85,6 +85,19 @@ class ReadingFeatures:
     def counts(self) -> dict[str, int]:
         return {"lost_count": self.lost_count, "cut_questions": self.cut_questions}
 
+    def joined(self, other: ReadingFeatures) -> ReadingFeatures:
+        """The questions of both, in memory; those of ``other`` are numbered on."""
+        windows = np.array(other.windows)  # [w, 2]
+        windows[:, 0] += len(self.starts)
+        ragged = {name: getattr(self, name).joined(getattr(other, name)) for name in ("ids", "questions", "starts", "ends", "answers")}
+        return ReadingFeatures(
+            **ragged,
+            windows=np.concatenate([self.windows, windows]),  # [w, 2]
+            first=np.concatenate([self.first, other.first[1:] + self.first[-1]]),  # [n + 1]
+            lost_count=self.lost_count + other.lost_count,
+            cut_questions=self.cut_questions + other.cut_questions,
+        )
+
     def save(self, folder: Path, meta: dict[str, Any]) -> None:
         save_arrays(folder, self.arrays(), {**meta, **self.counts()})
 

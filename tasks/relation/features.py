@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,6 @@ import numpy as np
 
 from shared.features.ragged import Ragged, id_type, load_arrays, save_arrays
 from shared.text import Encoding, Tokenizer, occurrences
-from shared.text.spans import spans_to_tokens
 from shared.text.windows import split_windows
 
 from .records import RelationRecord, Spo
@@ -78,6 +78,17 @@ class RelationFeatures:
     def counts(self) -> dict[str, int]:
         return {"lost_count": self.lost_count}
 
+    def joined(self, other: RelationFeatures) -> RelationFeatures:
+        """The records of both, in memory; those of ``other`` are numbered on."""
+        windows = np.array(other.windows)  # [w, 3]
+        windows[:, 0] += len(self.starts)
+        ragged = {name: getattr(self, name).joined(getattr(other, name)) for name in ("ids", "starts", "ends", "subjects", "objects", "links")}
+        return RelationFeatures(
+            **ragged,
+            windows=np.concatenate([self.windows, windows]),  # [w, 3]
+            lost_count=self.lost_count + other.lost_count,
+        )
+
     def save(self, folder: Path, meta: dict[str, Any]) -> None:
         save_arrays(folder, self.arrays(), {**meta, **self.counts()})
 
@@ -128,7 +139,8 @@ class _Gold:
         self.schema = schema
         self.spos = list(dict.fromkeys(record.spos or ()))
         strings = dict.fromkeys(text for spo in self.spos for text in (spo.subject, *(value for _, value in spo.object)))
-        placed = {string: _mentions(record.text, encoding, string) for string in strings}
+        starts, ends = encoding.starts.tolist(), encoding.ends.tolist()
+        placed = {string: _mentions(record.text, starts, ends, string) for string in strings}
         self.mentions = _outermost({string: spans for string, (spans, _) in placed.items()})
         for spo in self.spos:
             texts = [spo.subject, *(value for _, value in spo.object)]
@@ -174,9 +186,10 @@ def _part_of(spo: Spo, other: Spo) -> bool:
     return (spo.predicate, spo.subject) == (other.predicate, other.subject) and set(spo.object) < set(other.object)
 
 
-def _mentions(text: str, encoding: Encoding, string: str) -> tuple[list[Span], str | None]:
+def _mentions(text: str, starts: list[int], ends: list[int], string: str) -> tuple[list[Span], str | None]:
     """Token spans of every place where ``string`` stands, and why none gives it back exactly (None: one does).
 
+    ``starts`` and ``ends`` are the tokens' characters; for the few places of a string a search in lists is faster than one in arrays.
     A string that stands nowhere is looked for without regard to case, as the metric has none.
     """
     if not string:
@@ -186,15 +199,18 @@ def _mentions(text: str, encoding: Encoding, string: str) -> tuple[list[Span], s
         places = occurrences(text.lower(), string.lower())
     if not places:
         return [], f"{string!r} stands nowhere in the text"
-    begins = np.asarray(places)  # [m]
-    first, last, exact = spans_to_tokens(encoding, begins, begins + width)  # [m], [m], [m]
-    if exact.any():
-        return list(zip(first[exact].tolist(), last[exact].tolist(), strict=True)), None
-    touched = first >= 0  # [m]
-    if not touched.any():
+    touched = [(bisect_right(ends, place), bisect_left(starts, place + width) - 1) for place in places]
+    exact = [
+        (first, last)
+        for (first, last), place in zip(touched, places, strict=True)
+        if first <= last and starts[first] == place and ends[last] == place + width
+    ]
+    if exact:
+        return exact, None
+    spans = [(first, last) for first, last in touched if first <= last]
+    if not spans:
         return [], f"{string!r} touches no token"
-    spans = list(zip(first[touched].tolist(), last[touched].tolist(), strict=True))
-    got = text[int(encoding.starts[spans[0][0]]) : int(encoding.ends[spans[0][1]])]
+    got = text[starts[spans[0][0]] : ends[spans[0][1]]]
     return spans, f"the tokens of {string!r} stand for {got!r}"
 
 
