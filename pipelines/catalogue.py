@@ -65,10 +65,10 @@ _HEAD = (
     "",
     "Written by `lic explain --markdown > docs/errors.md`; `lic explain CODE` shows one. Every message has the shape",
     "`FILE:LINE: [CODE] found …; expected …. What to do.`, with the Chinese line below it. Exit codes: 1 for what fails while working",
-    "(`LIC-N…`, `LIC-O…`, `LIC-P…`), 2 for input or flags (all others), 130 for Ctrl-C.",
+    "(`LIC-N…`, `LIC-O…`, `LIC-P…`), 2 for input or flags (all others), 130 for Ctrl-C, 143 for SIGTERM.",
     "",
     "本页由 `lic explain --markdown` 生成；`lic explain 代码` 可查看单条。退出码：1 表示运行中失败（`LIC-N…`、`LIC-O…`、`LIC-P…`），"
-    "2 表示输入或参数有误（其余代码），130 表示被 Ctrl-C 中断。",
+    "2 表示输入或参数有误（其余代码），130 表示被 Ctrl-C 中断，143 表示收到 SIGTERM。",
     "",
     "| Code | Meaning | 中文 |",
     "| --- | --- | --- |",

@@ -73,7 +73,7 @@ def _root(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs one command. Exit codes: 0 done, 1 failed while working, 2 the user's input or flags are wrong, 130 interrupted."""
+    """Runs one command. Exit codes: 0 done, 1 failed while working, 2 the user's input or flags are wrong, 130 interrupted, 143 terminated."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # what the terminal's encoding lacks, as standard error shows it
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))

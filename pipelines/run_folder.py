@@ -67,8 +67,10 @@ def new_run_folder(track: str, name: str, folder: Path | None) -> Path:
     elif folder.exists() and not folder.is_dir():
         raise input_error("LIC-U002", file=folder, found="a file", expected="a folder for the run", remedy="Name another with --run.")
     elif folder.exists() and (there := sorted(entry.name for entry in folder.iterdir())):
-        found = "a folder that holds a run" if CONFIG in there else f"a folder that holds {', '.join(there[:5])}{' …' if len(there) > 5 else ''}"
-        raise input_error("LIC-U001", file=folder, found=found, expected="a new or empty folder", remedy="Name another with --run.")
+        holds_run = CONFIG in there
+        found = "a folder that holds a run" if holds_run else f"a folder that holds {', '.join(there[:5])}{' …' if len(there) > 5 else ''}"
+        remedy = "Go on with it by --resume, or name another with --run." if holds_run else "Name another with --run."
+        raise input_error("LIC-U001", file=folder, found=found, expected="a new or empty folder", remedy=remedy)
     return folder
 
 

@@ -101,7 +101,7 @@ def launch(devices: str, backend: str, *, run: Path | None, arguments: list[str]
                 say(f"--- {log.name}, its last lines:")
                 say("\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]))
             raise work_error(
-                "LIC-G004", found=f"processes that ended with code {code}", expected="all of them to finish", remedy="See what they said above."
+                "LIC-N003", found=f"processes that ended with code {code}", expected="all of them to finish", remedy="See what they said above."
             )
 
 
