@@ -110,7 +110,7 @@ class ArrayFile:
         """Appends rows of the array."""
         data: Any = block
         if isinstance(block, np.ndarray):
-            self._rows += len(block)
+            self._rows += len(block) if block.ndim else 1
             data = np.ascontiguousarray(block, dtype=self.dtype).data if block.size else b""
         self._file.write(data)
         self._sum.update(data)

@@ -5,17 +5,22 @@ from __future__ import annotations
 import collections
 import functools
 import hashlib
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import InputError, Problem, input_error
 from ..files import atomic_write
-from .normalize import ISOLATED, SPACE, kind_bytes, normalize_character, normalize_run
+from .normalize import CODE_POINTS, ISOLATED, SPACE, character_kinds, normalize_character, normalize_run
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 CONTINUATION = "##"
 _REQUIRED = (PAD, UNK, CLS, SEP)
 _LONGEST_PIECE = 8
+_COUNTED_CHARACTERS = 1 << 16
+_MOST_WORDS = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -75,8 +80,9 @@ class Vocabulary:
 
         First the five special tokens; then every character of the normalised texts, most frequent first, by itself and (unless it always
         stands alone, as ideographs and punctuation do) as ``##`` piece, so that no word of known characters becomes ``[UNK]``; then, while
-        there is room, whole words and ``##`` pieces of at least two words, those first that save most tokens. What occurs less than
-        ``min_count`` times is left out. Raises ValueError if not even the special tokens fit.
+        there is room, whole words and ``##`` pieces of at least two words, those first that save most tokens; of more than 65,536 different
+        words the most frequent ones. What occurs less than ``min_count`` times is left out. Memory holds the different words, not the texts.
+        Raises ValueError if not even the special tokens fit.
         """
         specials = [PAD, UNK, CLS, SEP, MASK]
         if max_size < len(specials):
@@ -203,21 +209,21 @@ def _parse(data: bytes, path: str) -> tuple[list[str], list[Problem]]:
 
 def _count_words(texts: Iterable[str], *, lower_case: bool) -> tuple[collections.Counter, collections.Counter]:
     """How often every character that stands alone, and every word, occurs in the normalised texts."""
-    kinds = kind_bytes(lower_case=lower_case)
+    kinds = character_kinds(lower_case=lower_case)  # [code points]
     runs: collections.Counter[str] = collections.Counter()
-    alone: collections.Counter[str] = collections.Counter()
-    for text in texts:
-        begin = 0
-        for index, character in enumerate(text):
-            kind = kinds[ord(character)]
-            if kind in (SPACE, ISOLATED):
-                runs[text[begin:index]] += 1
-                begin = index + 1
-                if kind == ISOLATED:
-                    alone[character] += 1
-        runs[text[begin:]] += 1
+    counts = np.zeros(CODE_POINTS, dtype=np.int64)  # [code points]
+    for text in _joined(texts):
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)  # [c]
+        kind = kinds[points]  # [c]
+        seen, times = np.unique(points[kind == ISOLATED], return_counts=True)  # [seen], [seen]
+        counts[seen] += times
+        in_run = (kind != SPACE) & (kind != ISOLATED)  # [c]
+        edges = (np.flatnonzero(in_run[1:] != in_run[:-1]) + 1).tolist()  # [2 * runs]
+        runs.update(text[begin:end] for begin, end in zip(edges[::2], edges[1::2], strict=True))
+    alone = {chr(point): int(counts[point]) for point in np.flatnonzero(counts).tolist()}
     words: collections.Counter[str] = collections.Counter()
-    for run, count in runs.items():
+    while runs:  # not both at once: there may be millions
+        run, count = runs.popitem()
         words[normalize_run(run, lower_case=lower_case).text] += count
     del words[""]
     normal: collections.Counter[str] = collections.Counter()
@@ -226,11 +232,26 @@ def _count_words(texts: Iterable[str], *, lower_case: bool) -> tuple[collections
     return normal, words
 
 
+def _joined(texts: Iterable[str]) -> Iterator[str]:
+    """The texts between line feeds, many in one."""
+    some, characters = [""], 0
+    for text in texts:
+        some.append(text)
+        characters += len(text)
+        if characters >= _COUNTED_CHARACTERS:
+            yield "\n".join([*some, ""])
+            some, characters = [""], 0
+    yield "\n".join([*some, ""])
+
+
 def _pieces(words: collections.Counter, *, min_count: int) -> list[str]:
-    """Whole words, and ``##`` pieces of two words or more, those that save most tokens first."""
+    """Whole words, and ``##`` pieces of two words or more, those that save most tokens first.
+
+    Of very many words only the most frequent count: a word has some thirty pieces, and memory is not to grow with the texts.
+    """
     counts: collections.Counter[str] = collections.Counter()
     hosts: collections.Counter[str] = collections.Counter()
-    for word, count in words.items():
+    for word, count in heapq.nsmallest(_MOST_WORDS, words.items(), key=lambda item: (-item[1], item[0])):
         counts[word] += count
         hosts[word] += 2
         pieces = {word[a:b] for a in range(1, len(word)) for b in range(a + 2, min(len(word), a + _LONGEST_PIECE) + 1)}

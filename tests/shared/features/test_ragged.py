@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import InputError
-from shared.features.ragged import Ragged, load_arrays, save_arrays
+from shared.features.ragged import ArrayFile, Ragged, id_type, load_arrays, save_arrays
 
 
 @settings(max_examples=50, deadline=None)
@@ -50,6 +50,31 @@ def test_a_folder_comes_back_memory_mapped(tmp_path):
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
 
 
+def test_ids_take_two_bytes_where_they_are_enough():
+    assert (id_type(1 << 16), id_type((1 << 16) + 1)) == (np.uint16, np.int32)
+    assert np.array([(1 << 16) - 1]).astype(id_type(1 << 16)).tolist() == [(1 << 16) - 1]
+
+
+@pytest.mark.parametrize("array", [np.arange(6, dtype=np.int32).reshape(2, 3), np.zeros((0, 3)), np.array(7.0), np.arange(4)[::2]])
+def test_files_are_those_of_numpy(tmp_path, array):
+    save_arrays(tmp_path / "f", {"one": array}, {})
+    np.save(tmp_path / "numpy.npy", array)
+    assert (tmp_path / "f" / "one.values.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
+
+
+def test_an_array_that_its_blocks_do_not_fill_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="1 rows written of 2"), ArrayFile(tmp_path / "a.npy", (2,), np.int64) as file:
+        file.write(np.zeros(1, dtype=np.int64))
+
+
+def test_another_folder_of_that_name_is_left_alone(tmp_path):
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "mine.txt").write_text("mine")
+    with pytest.raises(ValueError, match="left alone"):
+        save_arrays(tmp_path / "f", ARRAYS, {})
+    assert [path.name for path in tmp_path.rglob("*")] == ["f", "mine.txt"]
+
+
 def test_saving_again_replaces_the_folder(tmp_path):
     save_arrays(tmp_path / "f", ARRAYS, {})
     save_arrays(tmp_path / "f", {"flat": np.zeros(1)}, {"second": True})
@@ -81,6 +106,13 @@ def _empty(folder):
     (folder / "flat.values.npy").write_bytes(b"")
 
 
+def _flip(folder):
+    path = folder / "ids.values.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
 def _swap(folder):
     np.save(folder / "flat.values.npy", np.zeros((9, 3)))
 
@@ -106,7 +138,7 @@ def _gone(folder):
     (folder / "manifest.json").unlink()
 
 
-@pytest.mark.parametrize("damage", [_drop, _cut, _empty, _swap, _pickle, _newer, _list, _torn, _gone])
+@pytest.mark.parametrize("damage", [_drop, _cut, _empty, _flip, _swap, _pickle, _newer, _list, _torn, _gone])
 def test_damage_is_said_with_the_folder(tmp_path, damage):
     save_arrays(tmp_path / "f", ARRAYS, {})
     damage(tmp_path / "f")

@@ -99,3 +99,20 @@ def test_no_built_vocabulary_leaves_short_words_of_its_texts_unknown(texts, lowe
     vocabulary = Vocabulary.build(texts, max_size=10_000, lower_case=lower_case)
     tokenizer = Tokenizer(vocabulary, lower_case=lower_case)
     assert all(vocabulary.unk_id not in encoding.ids for encoding in tokenizer.encode_batch(texts))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(st.sampled_from("ab1 世，é\u0301\n"), max_size=12), max_size=8), st.integers(1, 20))
+def test_texts_count_the_same_however_many_are_counted_together(texts, together):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shared.text.vocabulary._COUNTED_CHARACTERS", together)
+        assert Vocabulary.build(iter(texts), max_size=500) == Vocabulary.build(["\n".join(texts)], max_size=500)
+
+
+def test_of_very_many_words_the_most_frequent_give_tokens(monkeypatch):
+    texts = ["hello hello helios", "rare"]
+    assert {"rare", "##el", "helios"} <= set(Vocabulary.build(texts, max_size=500))
+    monkeypatch.setattr("shared.text.vocabulary._MOST_WORDS", 1)
+    few = Vocabulary.build(texts, max_size=500)
+    assert "hello" in few and not {"rare", "##el", "helios"} & set(few)
+    assert {"r", "##r", "s", "##s"} <= set(few)  # every character of every word stays
