@@ -32,6 +32,7 @@ def evaluate(
 
     Its mistakes are written to the file ``mistakes``, by default to ``mistakes-SPLIT.jsonl`` in the run folder.
     """
+    from shared.training.parallel import join
     from tasks.official import find_split
 
     from .data_files import data_folder, read_split
@@ -47,6 +48,8 @@ def evaluate(
     with progress(f"evaluate {track}") as advance:
         predictions = predict_records(loaded, records, advance)
     result = _scored(loaded.task, str(folder), split, records, predictions)
+    if not join().first:
+        return {**result, "mistakes": {"file": None, "count": 0, "faults": []}}  # the first process writes and shows them
     return _with_mistakes(result, loaded.task.mistakes(records, predictions), mistakes, folder / f"mistakes-{split}.jsonl")
 
 

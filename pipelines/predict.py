@@ -25,11 +25,16 @@ SUBMISSIONS = Path("submissions")
 
 
 def predict_records(loaded: LoadedRun, records: list[Any], advance: Advance | None = None) -> list[Any]:
-    """Predictions for every record, in order."""
-    features = loaded.task.make_features(records, loaded.schema, loaded.tokenizer, loaded.recipe.features)
+    """Predictions for every record, in order; of several processes each does its share, and all get the whole."""
+    from shared.training.parallel import join
+
+    ranks = join()
+    own = records[ranks.rank :: ranks.world]
+    features = loaded.task.make_features(own, loaded.schema, loaded.tokenizer, loaded.recipe.features)
     for remark in loaded.task.remarks(features):
         say(f"note: {remark}.")
-    return loaded.task.predict(loaded.model, features, records, loaded.schema, loaded.vocabulary, loaded.recipe, progress=advance)
+    found = loaded.task.predict(loaded.model, features, own, loaded.schema, loaded.vocabulary, loaded.recipe, progress=advance) if own else []
+    return ranks.merge(found)
 
 
 def predict(
@@ -47,7 +52,9 @@ def predict(
 
     Both come into place only when the zip has passed its check. Other predictions that stand at the default place are kept under the next
     free name; ``out`` is replaced. Raises WorkError when the zip would not be accepted: that is a fault of this program.
+    Under ``paddle.distributed.launch`` every process predicts its share, and the first writes.
     """
+    from shared.training.parallel import join
     from tasks.official import find_split
 
     from .data_files import data_folder, read_split
@@ -64,10 +71,11 @@ def predict(
     with progress(f"predict {track}") as advance:
         predictions = predict_records(loaded, records, advance)
     target = out or SUBMISSIONS / Path(loaded.task.member).with_suffix(".zip")
-    with _aside(target) as made:
-        loaded.task.write_submission(made, records, predictions, loaded.schema)
-        _require_sound(target, loaded.task.check_submission(made, schema=loaded.schema, against=None if skip_bad else path))
-        _put(made, target, keep=out is None)
+    if join().first:
+        with _aside(target) as made:
+            loaded.task.write_submission(made, records, predictions, loaded.schema)
+            _require_sound(target, loaded.task.check_submission(made, schema=loaded.schema, against=None if skip_bad else path))
+            _put(made, target, keep=out is None)
     return {
         "track": track,
         "run": str(folder),
