@@ -33,6 +33,16 @@ def framed_rows(ragged: Ragged, rows: np.ndarray, *, first: int, last: int, padd
     return framed, lengths
 
 
+def framed_segments(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of framed rows with ``lengths`` [b] tokens of their own: 1 at these and at the last token, [b, l + 2]; all real tokens, [b].
+
+    What :class:`shared.robust.RandomReplacement` takes for a row that is one text.
+    """
+    places = np.arange(int(lengths.max(initial=0)) + 2)  # [l + 2]
+    own = (places > 0) & (places < lengths[:, None] + 2)  # [b, l + 2]
+    return own.astype(np.int64), lengths + 2  # [b, l + 2], [b]
+
+
 def row_draws(seed: int, epoch: int, rows: np.ndarray, count: int) -> np.ndarray:
     """``count`` uniform numbers in [0, 1) for each of ``rows`` [b], [b, count].
 

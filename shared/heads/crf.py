@@ -60,12 +60,13 @@ class LinearChainCRF(nn.Layer):
             attr=paddle.ParamAttr(learning_rate=learning_rate_multiplier, initializer=nn.initializer.Constant(0.0)),
         )  # [r, k, k]
         self.transitions.rate_multiplier = learning_rate_multiplier  # for shared.optim.parameter_groups
+        self._walk = np.zeros((0, num_tags), dtype=np.float32)  # [longest so far, k]
         self._move_penalty = paddle.to_tensor(np.where(self.allowed, 0.0, FORBIDDEN).astype("float32"))  # [k, k]
         self._start_penalty = paddle.to_tensor(np.where(self.allowed_start, 0.0, FORBIDDEN).astype("float32"))  # [k]
 
     def masked_transitions(self) -> paddle.Tensor:
         """Transition scores with forbidden moves pushed down, [r, k, k]."""
-        return self.transitions + self._move_penalty  # [r, k, k]
+        return _wide(self.transitions) + self._move_penalty  # [r, k, k]
 
     def forward(self, emissions: paddle.Tensor, tags: paddle.Tensor, lengths: paddle.Tensor) -> paddle.Tensor:
         """Negative log-likelihood per sequence and chain, [b, r].
@@ -117,6 +118,28 @@ class LinearChainCRF(nn.Layer):
             score = score + (moved * valid[:, 1:].unsqueeze(-1)).sum(axis=1)  # [b, r]
         return score
 
+    @full_precision
+    def random_score(self, emissions: paddle.Tensor, lengths: paddle.Tensor) -> paddle.Tensor:
+        """Expected score of a tagging drawn at random, [b, r]: the first tag evenly among the allowed starts, every next one evenly among
+        the allowed moves. ``log_partition`` minus it is a cross entropy, so above 0: what label smoothing mixes in.
+
+        Raises ValueError for shapes and lengths as :meth:`forward`, and for a tag that may be followed by none.
+        """
+        self._check(emissions, lengths)
+        emissions, l = _wide(emissions), emissions.shape[1]  # [b, l, r, k]
+        if len(self._walk) < l:
+            self._walk = random_walk(self.allowed, self.allowed_start, l)
+        places = self._walk[:l]  # [l, k]
+        real = paddle.arange(l).unsqueeze(0) < lengths.astype("int64").unsqueeze(1)  # [b, l]
+        weights = paddle.to_tensor(places).unsqueeze(0) * real.astype("float32").unsqueeze(-1)  # [b, l, k]
+        score = (emissions * weights.unsqueeze(2)).sum(axis=[1, 3])  # [b, r]
+        if l == 1:
+            return score  # [b, r]
+        left = weights[:, : l - 1] * real[:, 1:].astype("float32").unsqueeze(-1)  # [b, l-1, k]
+        chances = paddle.to_tensor((self.allowed / self.allowed.sum(axis=1, keepdims=True)).astype(np.float32))  # [k, k]
+        moved = (_wide(self.transitions) * chances).sum(axis=-1)  # [r, k]
+        return score + paddle.matmul(left.sum(axis=1), moved, transpose_y=True)  # [b, r]
+
     def decode(self, emissions: paddle.Tensor, lengths: paddle.Tensor) -> np.ndarray:
         """The best allowed tagging of every chain, [b, l, r] int16, 0 beyond the length (:func:`viterbi`). Shapes as in :meth:`forward`."""
         self._check(emissions, lengths)
@@ -140,6 +163,25 @@ class LinearChainCRF(nn.Layer):
                 f"lengths must be 1 to {emissions.shape[1]}, found {int(lengths.min())} to {int(lengths.max())}: "
                 "drop empty sequences before"
             )
+
+
+def random_walk(allowed: np.ndarray, allowed_start: np.ndarray, length: int) -> np.ndarray:
+    """Probability of every tag at every place, [length, k] float32, for a first tag drawn evenly among the allowed starts [k] and each next
+    one evenly among the moves that ``allowed`` [k, k] leaves. Raises ValueError for a tag that no other may follow."""
+    moves = allowed.sum(axis=1, keepdims=True)  # [k, 1]
+    if not moves.all():
+        raise ValueError(f"tag {int(moves[:, 0].argmin())} may be followed by no tag: a random tagging would end there, allow a move from it")
+    chances = allowed / moves  # [k, k]
+    place = allowed_start / allowed_start.sum()  # [k]
+    walk = np.empty((length, len(place)), dtype=np.float32)  # [length, k]
+    for step in range(length):
+        walk[step] = place
+        place = place @ chances  # [k]
+    return walk
+
+
+def _wide(values: paddle.Tensor) -> paddle.Tensor:
+    return values if values.dtype in (paddle.float32, paddle.float64) else values.astype("float32")  # [...]
 
 
 def _checked(name: str, array: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:

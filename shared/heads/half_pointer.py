@@ -13,7 +13,7 @@ import paddle
 from paddle import nn
 
 from ..linear import Linear
-from ..losses import powered_bce, share
+from ..losses import full_precision, powered_bce, powered_divergence, share
 
 
 class HalfPointer(nn.Layer):
@@ -34,8 +34,9 @@ class HalfPointer(nn.Layer):
         return self.project(hidden).reshape([0, 0, self.num_labels, 2])  # [b, l, k, 2]
 
     def probabilities(self, logits: paddle.Tensor) -> paddle.Tensor:
-        """[b, l, k, 2] gives [b, l, k, 2]."""
-        return nn.functional.sigmoid(logits) ** self.power  # [b, l, k, 2]
+        """[b, l, k, 2] gives [b, l, k, 2], float32 for half precision."""
+        wide = logits if logits.dtype in (paddle.float32, paddle.float64) else logits.astype("float32")  # [b, l, k, 2]
+        return nn.functional.sigmoid(wide) ** self.power  # [b, l, k, 2]
 
     def loss(self, logits: paddle.Tensor, tags: paddle.Tensor, mask: paddle.Tensor, *, divisor: float | None = None) -> paddle.Tensor:
         """Cross entropy averaged over the two ends, summed over labels, averaged over the real tokens, [].
@@ -47,6 +48,16 @@ class HalfPointer(nn.Layer):
             raise ValueError(f"logits {list(logits.shape)} and tags {list(tags.shape)} do not fit: give [b, l, k, 2] twice")
         return self._mean(powered_bce(logits, tags, self.power), mask, divisor)  # []
 
+    def divergence(self, first: paddle.Tensor, second: paddle.Tensor, mask: paddle.Tensor, *, divisor: float | None = None) -> paddle.Tensor:
+        """How far the tags' probabilities in two passes are apart (:func:`powered_divergence`), averaged and summed as :meth:`loss`, [].
+
+        ``first`` and ``second`` [b, l, k, 2]: logits. Raises ValueError as :meth:`loss`.
+        """
+        if list(first.shape) != list(second.shape):
+            raise ValueError(f"logits {list(first.shape)} and {list(second.shape)} differ: give two passes over the same rows")
+        return self._mean(powered_divergence(first, second, self.power), mask, divisor)  # []
+
+    @full_precision
     def _mean(self, losses: paddle.Tensor, mask: paddle.Tensor, divisor: float | None) -> paddle.Tensor:
         if list(mask.shape) != list(losses.shape[:2]):
             raise ValueError(f"logits {list(losses.shape)} and mask {list(mask.shape)} do not fit: give [b, l, k, 2] and [b, l]")

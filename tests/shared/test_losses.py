@@ -10,7 +10,10 @@ from shared.losses import (
     in_batch_similarity,
     multilabel_cross_entropy,
     powered_bce,
+    powered_divergence,
     seq2seq_cross_entropy,
+    share,
+    softmax_divergence,
     sparse_multilabel_cross_entropy,
     token_cross_entropy,
 )
@@ -87,6 +90,64 @@ def test_any_shape_element_by_element(power, seed, shape):
 def test_power_below_one_is_refused():
     with pytest.raises(ValueError, match="found 0"):
         powered_bce(paddle.zeros([1]), paddle.zeros([1]), 0)
+
+
+def test_a_share_is_the_total_over_the_count_and_nothing_over_none():
+    total = paddle.to_tensor(6.0, stop_gradient=False)
+    for count, value in ((3.0, 2.0), (0.0, 0.0)):
+        found = share(total, count)
+        found.backward()
+        assert float(found) == pytest.approx(value) and float(total.grad) == pytest.approx(value / 6)
+        total.clear_gradient()
+
+
+# -- two passes --------------------------------------------------------------------------------------------------
+
+
+def symmetric(p, q):
+    """The mean of both directions of the divergence of distributions on the last axis, float64."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.where(p > 0, p * np.log(p / q), 0.0) + np.where(q > 0, q * np.log(q / p), 0.0)
+    return each.sum(axis=-1) / 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 4), max_size=2), st.integers(1, 6), st.floats(0.1, 6))
+def test_softmaxes_of_two_passes(seed, shape, n, spread):
+    rng = np.random.default_rng(seed)
+    first, second = rng.normal(0, spread, (2, *shape, n)).astype(np.float32)  # [..., n] each
+    p, q = (np.exp(x.astype(np.float64)) / np.exp(x.astype(np.float64)).sum(axis=-1, keepdims=True) for x in (first, second))
+    found = softmax_divergence(paddle.to_tensor(first), paddle.to_tensor(second)).numpy()
+    np.testing.assert_allclose(found, symmetric(p, q), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(softmax_divergence(paddle.to_tensor(first), paddle.to_tensor(first)).numpy(), np.zeros(shape))
+    turned = softmax_divergence(paddle.to_tensor(second), paddle.to_tensor(first)).numpy()
+    np.testing.assert_allclose(turned, found, rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_hidden_in_both_passes_adds_nothing():
+    left, right = np.array([1.0, 2.0, -1e30, 0.0], dtype=np.float32), np.array([0.5, -1.0, -1e30, 3.0], dtype=np.float32)
+    seen = [0, 1, 3]
+    x = paddle.to_tensor(left, stop_gradient=False)
+    found = softmax_divergence(x, paddle.to_tensor(right))
+    found.backward()
+    assert float(found) == pytest.approx(float(softmax_divergence(paddle.to_tensor(left[seen]), paddle.to_tensor(right[seen]))), rel=1e-6)
+    assert np.isfinite(x.grad.numpy()).all()
+
+
+@pytest.mark.parametrize("power", [1, 2, 4])
+def test_powered_sigmoids_of_two_passes(power):
+    grid = np.linspace(-30, 30, 61, dtype=np.float32)  # [n]
+    first, second = (part.reshape(-1) for part in np.meshgrid(grid, grid))  # [n * n], [n * n]
+    logs = [-power * np.logaddexp(0, -x.astype(np.float64)) for x in (first, second)]  # log p, log q
+    yes = (np.exp(logs[0]) - np.exp(logs[1])) * (logs[0] - logs[1])
+    others = [np.log(-np.expm1(log)) for log in logs]
+    expected = (yes - (np.exp(logs[0]) - np.exp(logs[1])) * (others[0] - others[1])) / 2
+    x = paddle.to_tensor(first, stop_gradient=False)
+    found = powered_divergence(x, paddle.to_tensor(second), power)
+    found.sum().backward()
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert np.isfinite(x.grad.numpy()).all()
+    np.testing.assert_array_equal(powered_divergence(x, x, power).numpy(), np.zeros_like(first))
 
 
 # -- multilabel --------------------------------------------------------------------------------------------------

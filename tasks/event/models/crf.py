@@ -18,10 +18,10 @@ from pydantic import Field
 
 from shared.backbone import Backbone
 from shared.dropout import dropout
-from shared.features.rows import framed_rows, take_rows
+from shared.features.rows import framed_rows, framed_segments, take_rows
 from shared.heads.crf import LinearChainCRF, bio_constraints
 from shared.linear import Linear
-from shared.losses import share
+from shared.losses import full_precision, share, softmax_divergence
 from shared.text import Vocabulary
 
 from ...recipe import Settings
@@ -40,6 +40,9 @@ class CrfSettings(Settings):
     text_gate: bool = Field(True, description="per_role: a score of the whole text for each chain, added to its B and I")
     triggers: bool = Field(True, description="per_role: also learn where triggers are, one chain a type; they are not predicted")
     head_dropout: float = Field(0.1, ge=0, lt=1)
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of the gold taggings' weight that goes to random ones; as almost every tag is O, take 0.01 or less"
+    )
 
 
 class EventCrf(nn.Layer):
@@ -75,26 +78,68 @@ class EventCrf(nn.Layer):
         )
 
     def forward(self, batch: Batch) -> paddle.Tensor:
-        """Emission scores of the content tokens, [b, l, r, k]; rows end at ``batch["lengths"]``."""
+        """Emission scores of the content tokens, [b, l, r, k] float32; rows end at ``batch["lengths"]``."""
         encoded = dropout(self.backbone(paddle.to_tensor(batch["ids"])).hidden, self.settings.head_dropout, self.training)  # [b, l + 2, h]
         hidden = encoded[:, 1:-1]  # [b, l, h]
         b, l = hidden.shape[:2]
         emissions = self.emit(hidden).reshape([b, l, self.crf.num_chains, self.num_tags])  # [b, l, r, k]
         if self.gate is None:
-            return emissions
+            return emissions.astype("float32")  # [b, l, r, k]
         gate = self.gate(encoded[:, 0]).reshape([b, 1, self.crf.num_chains, 1])  # [b, 1, r, 1]
-        return emissions - gate * self._outside  # [b, l, r, k]
+        return self._gated(emissions, gate)  # [b, l, r, k]
+
+    @full_precision
+    def _gated(self, emissions: paddle.Tensor, gate: paddle.Tensor) -> paddle.Tensor:
+        return emissions.astype("float32") - gate.astype("float32") * self._outside  # [b, l, r, k]
 
     def divisors(self, batch: Batch) -> dict[str, float]:
         """``texts``: the windows of the batch."""
         return {"texts": float(len(batch["ids"]))}
 
     def loss(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> paddle.Tensor:
-        """Negative log-likelihood of all chains, summed over them and averaged over the texts, []."""
+        """Negative log-likelihood of all chains, summed over them and averaged over the texts, [].
+
+        With label smoothing e: the cross entropy against 1 - e of the gold tagging and e of taggings drawn at random, each tag evenly among
+        those that may follow the one before.
+        """
+        return self.examine(batch, divisors)[0]  # []
+
+    def examine(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """The loss [] and the emission scores [b, l, r, k] that it is made of."""
         texts = (self.divisors(batch) if divisors is None else divisors)["texts"]
         emissions = self(batch)  # [b, l, r, k]
+        return self._loss(emissions, batch, texts), emissions  # [], [b, l, r, k]
+
+    @full_precision
+    def _loss(self, emissions: paddle.Tensor, batch: Batch, texts: float) -> paddle.Tensor:
         tags, lengths = paddle.to_tensor(batch["tags"]), paddle.to_tensor(batch["lengths"])  # [b, l, r], [b]
-        return share(self.crf(emissions, tags, lengths).sum(), texts)  # []
+        losses, smoothing = self.crf(emissions, tags, lengths), self.settings.label_smoothing  # [b, r]
+        if smoothing:
+            away = self.crf.path_score(emissions, tags, lengths) - self.crf.random_score(emissions, lengths)  # [b, r]
+            losses = losses + away * smoothing  # [b, r]
+        return share(losses.sum(), texts)  # []
+
+    @full_precision
+    def divergence(
+        self, first: paddle.Tensor, second: paddle.Tensor, batch: Batch, divisors: Mapping[str, float] | None = None
+    ) -> paddle.Tensor:
+        """How far the emissions [b, l, r, k] of two passes are apart: the symmetric divergence of their softmaxes over the tags, [].
+
+        Summed over tokens and chains and averaged over the texts, as the loss is. Transitions are left out: dropout does not touch them.
+        """
+        texts = (self.divisors(batch) if divisors is None else divisors)["texts"]
+        real = np.arange(first.shape[1]) < batch["lengths"][:, None]  # [b, l]
+        apart = softmax_divergence(first, second).sum(axis=2) * paddle.to_tensor(real.astype(np.float32))  # [b, l]
+        return share(apart.sum(), texts)  # []
+
+    def replaceable(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """1 at the text and its closing [SEP] [b, l + 2], and the rows' lengths [b]: what :class:`RandomReplacement` takes."""
+        return framed_segments(batch["lengths"])  # [b, l + 2], [b]
+
+    @property
+    def embedding(self) -> nn.Layer:
+        """The table of token embeddings."""
+        return self.backbone.embeddings.token
 
     def outputs(self, batch: Batch) -> np.ndarray:
         """Emission scores for decoding, [b, l, r, k] float32."""

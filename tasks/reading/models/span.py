@@ -23,7 +23,7 @@ from shared.dropout import dropout
 from shared.features.batches import pad
 from shared.features.rows import row_draws
 from shared.linear import Linear
-from shared.losses import share
+from shared.losses import full_precision, share
 from shared.text import Vocabulary
 
 from ...recipe import Settings
@@ -44,6 +44,7 @@ class SpanSettings(Settings):
     name: Literal["span"] = "span"
     train_windows: int = Field(4, ge=1, description="windows of one question in a training step: one with the answer, others at random")
     head_dropout: float = Field(0.1, ge=0, lt=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of an answer's weight that goes to all tokens of its passage, evenly")
     word_in_question: bool = Field(False, description="tell the encoder which passage tokens the question has, alone or in a pair")
 
 
@@ -59,14 +60,12 @@ class ReadingSpan(nn.Layer):
         self.asked = nn.Embedding(3, backbone.config.hidden_size, weight_attr=zero) if settings.word_in_question else None  # [3, h]
 
     def forward(self, batch: Batch) -> paddle.Tensor:
-        """Logits of first and last answer token, [b, l, 2]; outside the passage ``NOWHERE``."""
+        """Logits of first and last answer token, [b, l, 2] float32; outside the passage ``NOWHERE``."""
         segments = paddle.to_tensor(batch["segments"]) if self.backbone.config.num_segments > 1 else None  # [b, l]
         added = None if self.asked is None else self.asked(paddle.to_tensor(batch["asked"]))  # [b, l, h]
         encoded = self.backbone(paddle.to_tensor(batch["ids"]), segment_ids=segments, added=added)
         hidden = dropout(encoded.hidden, self.settings.head_dropout, self.training)  # [b, l, h]
-        passage = paddle.to_tensor(batch["passage"]).unsqueeze(-1).expand([-1, -1, 2])  # [b, l, 2]
-        logits = self.project(hidden)  # [b, l, 2]
-        return paddle.where(passage, logits, paddle.full_like(logits, NOWHERE))  # [b, l, 2]
+        return _within(self.project(hidden), paddle.to_tensor(batch["passage"]))  # [b, l, 2]
 
     def divisors(self, batch: Batch) -> dict[str, float]:
         """``questions``: those of the batch that have a place."""
@@ -75,22 +74,64 @@ class ReadingSpan(nn.Layer):
     def loss(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> paddle.Tensor:
         """Negative log-likelihood of all answer places together, halved (the mean of the two ends for a single place), [].
 
-        Averaged over the questions that have a place; 0 where none has.
+        Averaged over the questions that have a place; 0 where none has. With label smoothing e: 1 - e of it and e of the cross entropy
+        against first and last tokens drawn evenly from the question's windows.
         """
-        questions = (self.divisors(batch) if divisors is None else divisors)["questions"]
+        return self.examine(batch, divisors)[0]  # []
+
+    def examine(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """The loss [] and the logits [b, l, 2] that it is made of."""
         logits = self(batch)  # [b, l, 2]
+        return self._loss(logits, batch, self.divisors(batch) if divisors is None else divisors), logits  # [], [b, l, 2]
+
+    @full_precision
+    def _loss(self, logits: paddle.Tensor, batch: Batch, divisors: Mapping[str, float]) -> paddle.Tensor:
         if not len(batch["places"]):
             return logits[:, 0, 0].sum() * 0.0  # []
-        of_window = paddle.logsumexp(logits, axis=1)  # [b, 2]
-        windows, present = paddle.to_tensor(batch["windows_of"]), paddle.to_tensor(batch["windows_there"])  # [u, w], [u, w]
-        together = paddle.gather(of_window, windows.reshape([-1])).reshape([*windows.shape, 2])  # [u, w, 2]
-        there = present.unsqueeze(-1).expand(together.shape)  # [u, w, 2]
-        total = paddle.logsumexp(paddle.where(there, together, paddle.full_like(together, NOWHERE)), axis=1).sum(axis=1)  # [u]
+        total = _totals(logits, batch).sum(axis=1)  # [u]
         starts, ends = (paddle.gather_nd(logits, paddle.to_tensor(batch["places"][:, end])) for end in (0, 1))  # [s], [s]
         places, known = paddle.to_tensor(batch["places_of"]), paddle.to_tensor(batch["places_there"])  # [u, s'], [u, s']
         scores = paddle.gather(starts + ends, places.reshape([-1])).reshape(places.shape)  # [u, s']
         gold = paddle.logsumexp(paddle.where(known, scores, paddle.full_like(scores, NOWHERE)), axis=1)  # [u]
-        return share((total - gold).sum() * 0.5, questions)  # []
+        smoothing = self.settings.label_smoothing
+        if smoothing:
+            gold = gold * (1.0 - smoothing) + _means(logits, batch) * smoothing  # [u]
+        return share((total - gold).sum() * 0.5, divisors["questions"])  # []
+
+    @full_precision
+    def divergence(
+        self, first: paddle.Tensor, second: paddle.Tensor, batch: Batch, divisors: Mapping[str, float] | None = None
+    ) -> paddle.Tensor:
+        """How far the shared softmaxes of two passes, logits [b, l, 2] each, are apart: both directions averaged, and both ends, [].
+
+        Averaged over the questions that have a place, as the loss is.
+        """
+        if not len(batch["places"]):
+            return first[:, 0, 0].sum() * 0.0  # []
+        owners = np.full(len(batch["ids"]), -1)  # [b]
+        owners[batch["windows_of"][batch["windows_there"]]] = np.nonzero(batch["windows_there"])[0]
+        inside = paddle.to_tensor(batch["passage"] & (owners >= 0)[:, None]).unsqueeze(-1).expand(first.shape)  # [b, l, 2]
+        of_row = paddle.to_tensor(np.maximum(owners, 0))  # [b]
+        logs = []
+        for logits in (first, second):
+            log = logits - paddle.gather(_totals(logits, batch), of_row).unsqueeze(1)  # [b, l, 2]
+            logs.append(paddle.where(inside, log, paddle.zeros_like(log)))  # [b, l, 2]
+        left, right = logs
+        apart = ((paddle.exp(left) - paddle.exp(right)) * (left - right)).sum()  # []
+        return share(apart * 0.25, (self.divisors(batch) if divisors is None else divisors)["questions"])  # []
+
+    def replaceable(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """1 at the passage and its closing [SEP] [b, l], and the rows' lengths [b]: what :class:`RandomReplacement` takes.
+
+        ``asked`` stays what it was: it tells of the passage as it stands, and so do the answers' places.
+        """
+        segments = batch["segments"]  # [b, l]
+        return segments, segments.shape[1] - segments[:, ::-1].argmax(axis=1)  # [b, l], [b]
+
+    @property
+    def embedding(self) -> nn.Layer:
+        """The table of token embeddings."""
+        return self.backbone.embeddings.token
 
     def outputs(self, batch: Batch, *, padded_tokens: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Logits of first and last token over the passage tokens of every window, ([c], [c]) each; ``padded_tokens`` go in at once."""
@@ -163,6 +204,32 @@ class ReadingSpan(nn.Layer):
                 marks[row, begin:end] = mark_asked(question, words)
         batch = {"ids": ids, "segments": segments, "passage": passage, "numbers": np.asarray(numbers, dtype=np.int64)}  # [b, l] each, [b]
         return batch if self.asked is None else {**batch, "asked": marks}  # [b, l]
+
+
+@full_precision
+def _within(logits: paddle.Tensor, passage: paddle.Tensor) -> paddle.Tensor:
+    wide = logits.astype("float32")  # [b, l, 2]: NOWHERE is beyond half precision
+    return paddle.where(passage.unsqueeze(-1).expand(wide.shape), wide, paddle.full_like(wide, NOWHERE))  # [b, l, 2]
+
+
+def _of_questions(values: paddle.Tensor, batch: Batch, missing: float) -> paddle.Tensor:
+    """``values`` [b, 2] of windows, by the question that they belong to: [u, w, 2], ``missing`` where it has no more."""
+    windows, present = paddle.to_tensor(batch["windows_of"]), paddle.to_tensor(batch["windows_there"])  # [u, w], [u, w]
+    together = paddle.gather(values, windows.reshape([-1])).reshape([*windows.shape, 2])  # [u, w, 2]
+    return paddle.where(present.unsqueeze(-1).expand(together.shape), together, paddle.full_like(together, missing))  # [u, w, 2]
+
+
+def _totals(logits: paddle.Tensor, batch: Batch) -> paddle.Tensor:
+    """The logarithm of both softmaxes' denominators, which a question's windows share, [u, 2]."""
+    return paddle.logsumexp(_of_questions(paddle.logsumexp(logits, axis=1), batch, NOWHERE), axis=1)  # [u, 2]
+
+
+def _means(logits: paddle.Tensor, batch: Batch) -> paddle.Tensor:
+    """The mean logit over the tokens of a question's windows, of first and last summed, [u]."""
+    passage = paddle.to_tensor(batch["passage"].astype(np.float32)).unsqueeze(-1)  # [b, l, 1]
+    summed = _of_questions((logits * passage).sum(axis=1), batch, 0.0).sum(axis=[1, 2])  # [u]
+    counts = (batch["passage"].sum(axis=1)[batch["windows_of"]] * batch["windows_there"]).sum(axis=1)  # [u]
+    return summed / paddle.to_tensor(counts.astype(np.float32))  # [u]
 
 
 def mark_asked(question: np.ndarray, words: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import paddle
@@ -22,10 +22,10 @@ from pydantic import Field
 from shared.backbone import Backbone
 from shared.dropout import dropout
 from shared.features.ragged import Ragged
-from shared.features.rows import framed_rows, row_draws, take_rows
+from shared.features.rows import framed_rows, framed_segments, row_draws, take_rows
 from shared.heads.half_pointer import HalfPointer
 from shared.linear import Linear
-from shared.losses import share
+from shared.losses import full_precision, powered_bce, powered_divergence, share
 from shared.norms import ConditionalLayerNorm
 from shared.text import Vocabulary
 
@@ -48,12 +48,23 @@ class CasrelSettings(Settings):
     negatives: int = Field(1, ge=0, description="wrong subjects a window and step, from spans that look like subjects")
     link_size: int = Field(64, ge=1, description="width of the layer that links slots")
     head_dropout: float = Field(0.1, ge=0, lt=1)
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="e: a tag is taught as 1 - e/2 or e/2, not 1 or 0 (links as they are); as tags are rare, take 0.01 or less"
+    )
 
 
 def link_types(pairs: Sequence[tuple[str, str]]) -> dict[tuple[int, int], int]:
     """Every two slots of one predicate, the smaller pair first, numbered: 10 in the official schema."""
     both = ((a, b) for a, b in combinations(range(len(pairs)), 2) if pairs[a][0] == pairs[b][0])
     return {pair: number for number, pair in enumerate(both)}
+
+
+class CasrelLogits(NamedTuple):
+    """What the loss is made of: ``subjects`` [b, l, 1, 2]; ``objects`` [n, l, p, 2] and ``links`` [m], None where nothing is asked."""
+
+    subjects: paddle.Tensor
+    objects: paddle.Tensor | None
+    links: paddle.Tensor | None
 
 
 class RelationCasrel(nn.Layer):
@@ -81,22 +92,59 @@ class RelationCasrel(nn.Layer):
         return {"tokens": float(lengths.sum()), "subject_tokens": float(lengths[batch["rows"]].sum())}
 
     def loss(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> paddle.Tensor:
-        """Subject, object and link losses, summed, []."""
+        """Subject, object and link losses, summed, []. With label smoothing e the tags t are ``(1 - e) t + e / 2``."""
+        return self.examine(batch, divisors)[0]  # []
+
+    def examine(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> tuple[paddle.Tensor, CasrelLogits]:
+        """The loss [] and the logits that it is made of."""
+        hidden, features = self._encode(batch)  # [b, l, h], [b, l, h]
+        subjects, objects, links = self.subject(hidden), None, None  # [b, l, 1, 2]
+        if len(batch["rows"]):
+            seen = self._condition(features, paddle.to_tensor(batch["rows"]), paddle.to_tensor(batch["spans"]))  # [n, l, h]
+            objects = self.object(seen)  # [n, l, p, 2]
+            links = self._link(seen, batch["links"]) if len(batch["links"]) else None  # [m]
+        logits = CasrelLogits(subjects, objects, links)
+        return self._loss(logits, batch, self.divisors(batch) if divisors is None else divisors), logits
+
+    @full_precision
+    def _loss(self, logits: CasrelLogits, batch: Batch, divisors: Mapping[str, float]) -> paddle.Tensor:
+        tokens = paddle.to_tensor(batch["mask"])  # [b, l]
+        total = self.subject.loss(logits.subjects, self._targets(batch["subjects"]), tokens, divisor=divisors["tokens"])  # []
+        if logits.objects is not None:
+            mask = paddle.index_select(tokens, paddle.to_tensor(batch["rows"]))  # [n, l]
+            total = total + self.object.loss(logits.objects, self._targets(batch["objects"]), mask, divisor=divisors["subject_tokens"])  # []
+        if logits.links is not None:
+            wrong = powered_bce(logits.links, paddle.to_tensor(batch["linked"]), 1).sum()  # []
+            total = total + share(wrong, divisors["tokens"])  # []: on the scale of the tags, or the few links would drown them
+        return total
+
+    @full_precision
+    def divergence(
+        self, first: CasrelLogits, second: CasrelLogits, batch: Batch, divisors: Mapping[str, float] | None = None
+    ) -> paddle.Tensor:
+        """How far the probabilities of tags and links in two passes are apart, each part summed and averaged as its loss, []."""
         divisors = self.divisors(batch) if divisors is None else divisors
         tokens = paddle.to_tensor(batch["mask"])  # [b, l]
-        hidden, features = self._encode(batch)  # [b, l, h], [b, l, h]
-        tags = paddle.to_tensor(batch["subjects"])  # [b, l, 1, 2]
-        total = self.subject.loss(self.subject(hidden), tags, tokens, divisor=divisors["tokens"])  # []
-        if len(batch["rows"]):
-            rows = paddle.to_tensor(batch["rows"])  # [n]
-            seen = self._condition(features, rows, paddle.to_tensor(batch["spans"]))  # [n, l, h]
-            tags, mask = paddle.to_tensor(batch["objects"]), paddle.index_select(tokens, rows)  # [n, l, p, 2], [n, l]
-            total = total + self.object.loss(self.object(seen), tags, mask, divisor=divisors["subject_tokens"])  # []
-            if len(batch["links"]):
-                logits = self._link(seen, batch["links"])  # [m]
-                wrong = F.binary_cross_entropy_with_logits(logits, paddle.to_tensor(batch["linked"]), reduction="sum")  # []
-                total = total + share(wrong, divisors["tokens"])  # []: on the scale of the tags, or the few links would drown them
+        total = self.subject.divergence(first.subjects, second.subjects, tokens, divisor=divisors["tokens"])  # []
+        if first.objects is not None:
+            mask = paddle.index_select(tokens, paddle.to_tensor(batch["rows"]))  # [n, l]
+            total = total + self.object.divergence(first.objects, second.objects, mask, divisor=divisors["subject_tokens"])  # []
+        if first.links is not None:
+            total = total + share(powered_divergence(first.links, second.links, 1).sum(), divisors["tokens"])  # []
         return total
+
+    def replaceable(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """1 at the text and its closing [SEP] [b, l + 2], and the rows' lengths [b]: what :class:`RandomReplacement` takes."""
+        return framed_segments(batch["mask"].sum(axis=1).astype(np.int64))  # [b, l + 2], [b]
+
+    @property
+    def embedding(self) -> nn.Layer:
+        """The table of token embeddings."""
+        return self.backbone.embeddings.token
+
+    def _targets(self, tags: np.ndarray) -> paddle.Tensor:
+        targets, smoothing = paddle.to_tensor(tags), self.settings.label_smoothing  # [b, l, k, 2]
+        return targets * (1.0 - smoothing) + smoothing * 0.5 if smoothing else targets  # [b, l, k, 2]
 
     def _encode(self, batch: Batch) -> tuple[paddle.Tensor, paddle.Tensor]:
         encoded = self.backbone(paddle.to_tensor(batch["ids"]))
@@ -122,8 +170,9 @@ class RelationCasrel(nn.Layer):
         gap = np.clip(links[:, 4] - links[:, 2], -DISTANCES, DISTANCES) + DISTANCES  # [m]
         distance = self.link_distance(paddle.to_tensor(gap))  # [m, k]
         hidden = F.tanh(self.link_left(ends(2)) + self.link_right(ends(4)) + distance)  # [m, k]
-        of_type = F.one_hot(kind, max(1, len(self.link_types)))  # [m, t]
-        return (self.link(hidden) * of_type).sum(axis=1)  # [m]
+        scores = self.link(hidden)  # [m, t]
+        of_type = F.one_hot(kind, scores.shape[1]).astype(scores.dtype)  # [m, t]
+        return (scores * of_type).sum(axis=1).astype("float32")  # [m]
 
     def training_lengths(self, features: RelationFeatures) -> np.ndarray:
         """Tokens of each window, [w]."""

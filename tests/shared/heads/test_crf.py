@@ -191,6 +191,35 @@ def test_forward_backward_takes_a_length_for_each_chain():
             np.testing.assert_allclose(together.beta[row, :n, chain], alone.beta[0, :n, 0], rtol=1e-5, atol=1e-6)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(2, 4))
+def test_random_score_is_the_mean_over_random_walks(seed, n, k):
+    """Over every tagging, weighed by the chance that a walk along allowed moves takes it."""
+    rng = np.random.default_rng(seed)
+    allowed, starts = rng.random((k, k)) < 0.6, rng.random(k) < 0.6
+    allowed[np.arange(k), rng.integers(k, size=k)] = True
+    starts[rng.integers(k)] = True
+    nodes = rng.normal(0, 2, (2, n, 2, k)).astype(np.float32)  # [b, l, r, k]
+    moves, lengths = rng.normal(0, 2, (2, k, k)).astype(np.float32), np.array([n, rng.integers(1, n + 1)])  # [r, k, k], [b]
+    crf = layer_with(moves, allowed=allowed, allowed_start=starts)
+    found = crf.random_score(paddle.to_tensor(nodes), paddle.to_tensor(lengths)).numpy()  # [b, r]
+    partition = crf.log_partition(paddle.to_tensor(nodes), paddle.to_tensor(lengths)).numpy()  # [b, r]
+    for row, chain in itertools.product(range(2), range(2)):
+        scores = every_score(nodes[row, : lengths[row], chain].astype(np.float64), moves[chain].astype(np.float64), allowed, starts)
+        chances = {
+            path: np.prod([1 / starts.sum(), *(1 / allowed[a].sum() for a, _ in itertools.pairwise(path))]) for path in scores
+        }
+        assert sum(chances.values()) == pytest.approx(1)
+        assert found[row, chain] == pytest.approx(sum(chances[path] * score for path, score in scores.items()), rel=1e-4, abs=1e-4)
+        assert found[row, chain] <= partition[row, chain] + 1e-4
+
+
+def test_a_tag_without_a_follower_has_no_random_score():
+    crf = LinearChainCRF(2, allowed=np.array([[True, True], [False, False]]))
+    with pytest.raises(ValueError, match="tag 1 may be followed by no tag"):
+        crf.random_score(paddle.zeros([1, 2, 1, 2]), paddle.to_tensor([2]))
+
+
 # -- gradients ---------------------------------------------------------------------------------------------------
 
 

@@ -107,6 +107,21 @@ def test_loss_is_the_masked_mean(seed, b, l, k, power):
     assert float(head.loss(given[0], given[1], paddle.zeros_like(given[2]), divisor=0.0)) == 0
 
 
+def test_divergence_is_the_masked_mean_over_two_ends():
+    rng = np.random.default_rng(3)
+    head = HalfPointer(4, 2, power=3)
+    first, second = rng.normal(0, 2, (2, 2, 4, 2, 2)).astype(np.float32)  # [b, l, k, 2] each
+    mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0]], dtype=np.float32)  # [b, l]
+    p, q = ((1 / (1 + np.exp(-x.astype(np.float64)))) ** 3 for x in (first, second))
+    both = (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q)) + q * np.log(q / p) + (1 - q) * np.log((1 - q) / (1 - p))) / 2
+    total = (both.mean(axis=3).sum(axis=2) * mask).sum()
+    given = [paddle.to_tensor(array) for array in (first, second, mask)]
+    assert float(head.divergence(*given)) == pytest.approx(total / 6, rel=1e-4)
+    assert float(head.divergence(*given, divisor=9.0)) == pytest.approx(total / 9, rel=1e-4)
+    with pytest.raises(ValueError, match=r"\[2, 4, 2, 2\] and \[2, 3, 2, 2\] differ"):
+        head.divergence(given[0], given[1][:, :3], given[2])
+
+
 def test_padding_changes_nothing():
     rng = np.random.default_rng(0)
     head = HalfPointer(4, 2, power=4)

@@ -12,7 +12,7 @@ from tasks.event.schema import EventSchema
 from tasks.recipe import FeatureSettings
 from tasks.registry import get_task
 
-from ..parts import check_parts_add_up
+from ..parts import check_divergence, check_parts_add_up, check_replacement, check_smoothing
 
 TASK = get_task("event")
 SCHEMA = EventSchema(("甲-得", "乙-失"), {"甲-得": ("人", "物"), "乙-失": ("人",)})
@@ -83,3 +83,44 @@ def test_losses_of_parts_add_up_to_the_whole(kind, rows, cuts):
     assert check_parts_add_up(built, lambda part: collate(built, part), rows, cuts, built.loss) > 0
     alone = [float(built.loss(collate(built, [row]))) for row in rows]
     assert float(built.loss(collate(built, rows))) == pytest.approx(np.mean(alone), rel=1e-5)
+
+
+# -- two passes, smoothing, replacement --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_divergence_is_that_of_the_emissions(kind):
+    built = model(spread=0.2, **kind)
+    rows = [0, 1, 3]
+    check_divergence(built, lambda part: collate(built, part), rows, [1])
+    batch = collate(built, rows)
+    first = built(batch)  # [b, l, r, k]
+    second = first + paddle.randn(first.shape)
+    p, q = (np.exp(x.numpy().astype(np.float64)) / np.exp(x.numpy().astype(np.float64)).sum(axis=-1, keepdims=True) for x in (first, second))
+    both = ((p - q) * np.log(p / q)).sum(axis=-1) / 2  # [b, l, r]
+    expected = np.mean([both[row, :length].sum() for row, length in enumerate(batch["lengths"])])
+    assert float(built.divergence(first, second, batch)) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_smoothing_mixes_in_random_taggings(kind):
+    def expected(built, batch, smoothing):
+        given = [paddle.to_tensor(batch[name]) for name in ("tags", "lengths")]
+        emissions = built(batch)  # [b, l, r, k]
+        partition = built.crf.log_partition(emissions, given[1]).numpy().astype(np.float64)  # [b, r]
+        gold, drawn = built.crf.path_score(emissions, *given).numpy(), built.crf.random_score(emissions, given[1]).numpy()  # [b, r] each
+        return (partition - (1 - smoothing) * gold - smoothing * drawn).sum() / len(gold)
+
+    check_smoothing(lambda **given: model(spread=0.2, **kind, **given), collate, [0, 1, 3], [2], expected)
+
+
+def test_the_text_may_be_replaced():
+    built = model()
+    batch = collate(built, [0, 1, 2])
+    inside = (np.arange(batch["ids"].shape[1]) < batch["lengths"][:, None] + 1) & (np.arange(batch["ids"].shape[1]) > 0)
+    check_replacement(built, batch, VOCABULARY, inside=inside)
+
+
+def test_the_embedding_is_the_encoders():
+    built = model()
+    assert built.embedding is built.backbone.embeddings.token

@@ -15,7 +15,7 @@ from tasks.reading.features import make_features
 from tasks.reading.models.span import ReadingSpan, SpanSettings, mark_asked
 from tasks.reading.records import Answer, ReadingRecord
 
-from ..parts import check_parts_add_up
+from ..parts import check_divergence, check_parts_add_up, check_replacement, check_smoothing
 
 TEXTS = ("温青禾住在海螺湾", "岑若川把旧伞给了温青禾", "夜航船厂造了九条船", "简宁在北风里种树")
 ASKED = ("温青禾住在哪里", "谁把旧伞给了温青禾", "夜航船厂造了几条船", "简宁在哪里种树")
@@ -146,6 +146,63 @@ def test_losses_of_parts_add_up_to_the_whole(rows, cuts):
         built, lambda part: built.collate(features, np.asarray(part), VOCABULARY, labelled=True, epoch=1), rows, cuts, built.loss
     )
     assert loss > 0 or set(rows) == {5}
+
+
+def shares(logits):
+    """Softmaxes of first and last token over all windows of a question, one behind the other, float64."""
+    both = [np.concatenate([pair[side] for pair in logits]).astype(np.float64) for side in (0, 1)]
+    return [np.exp(scores) / np.exp(scores).sum() for scores in both]
+
+
+def test_smoothing_gives_every_token_a_share():
+    features = mixed()
+
+    def collate(built, rows):
+        return built.collate(features, np.asarray(rows), VOCABULARY, labelled=True)
+
+    def expected(built, batch, smoothing):
+        found = []
+        for row in (0, 2, 4):
+            logits = outputs(built, features, [row])
+            starts, ends = token_probabilities(features, row, logits)
+            gold = -0.5 * np.log(sum(starts[first] * ends[last] for _, first, last in features.answers[row].tolist()))
+            even = -0.5 * sum(np.log(share).mean() for share in shares(logits))
+            found.append((1 - smoothing) * gold + smoothing * even)
+        return np.mean(found)
+
+    check_smoothing(lambda **given: model(spread=0.3, **given), collate, [0, 2, 4, 5], [2], expected)
+
+
+def test_divergence_of_two_passes():
+    features, built = mixed(), model(spread=0.3)
+
+    def collate(rows):
+        return built.collate(features, np.asarray(rows), VOCABULARY, labelled=True)
+
+    check_divergence(built, collate, [0, 1, 4, 5, 3], [2, 4])
+    batch = collate([5, 4, 0])
+    first = built(batch)  # [b, l, 2]
+    second = paddle.where(first > -1e8, first + paddle.randn(first.shape), first)  # [b, l, 2]
+    expected = []
+    for row in (4, 0):
+        own = [at for at, number in enumerate(batch["numbers"]) if features.windows[number, 0] == row]
+        given = [[logits.numpy()[at][batch["passage"][at]].T for at in own] for logits in (first, second)]
+        pairs = zip(*(shares(logits) for logits in given), strict=True)
+        expected.append(0.5 * sum(((p - q) * np.log(p / q)).sum() / 2 for p, q in pairs))
+    assert float(built.divergence(first, second, batch)) == pytest.approx(np.mean(expected), rel=1e-4)
+    nothing = built.divergence(first, second, collate([5]))
+    assert float(nothing) == 0
+
+
+def test_the_passage_may_be_replaced():
+    built, features = model(word_in_question=True), mixed()
+    batch = built.collate(features, np.array([0, 4, 5]), VOCABULARY, labelled=True)
+    assert batch["asked"].any()
+    check_replacement(built, batch, VOCABULARY, inside=batch["passage"])
+    blank = built.collate(features_of(question("\u200b", "夜航"), question(TEXTS[0])), np.arange(2), VOCABULARY, labelled=True)
+    segments, lengths = built.replaceable(blank)
+    assert segments[0].sum() == 1 and lengths[0] == (blank["ids"][0] != VOCABULARY.pad_id).sum()
+    assert built.embedding is built.backbone.embeddings.token
 
 
 # -- logits ------------------------------------------------------------------------------------------------------

@@ -10,11 +10,11 @@ from shared.text import Tokenizer, Vocabulary
 from tasks.recipe import FeatureSettings, load_recipe
 from tasks.registry import get_task
 from tasks.relation.decode import GoldHead, Prediction
-from tasks.relation.models.casrel import DISTANCES, CasrelSettings, RelationCasrel, link_types, wrong_subjects
+from tasks.relation.models.casrel import DISTANCES, CasrelLogits, CasrelSettings, RelationCasrel, link_types, wrong_subjects
 from tasks.relation.records import RelationRecord, Spo
 from tasks.relation.schema import RelationSchema
 
-from ..parts import check_parts_add_up
+from ..parts import check_divergence, check_parts_add_up, check_replacement, check_smoothing
 
 TASK = get_task("relation")
 RECIPE = load_recipe(TASK.recipes, "quick")
@@ -213,10 +213,8 @@ def test_each_type_of_link_has_its_own_output():
     assert first > 0.99 and second < 0.01
 
 
-def test_the_loss_is_that_of_subjects_objects_and_links():
+def expected_loss(built, batch, smoothing=0.0):
     """Averaged over real tokens: once each for subjects and links, over the tokens that each asked subject sees for objects."""
-    built = shaken(spread=0.1)
-    batch = collate(built, [0, 1, 3])
     head = built.head(batch)
     found = head.subjects()[:, :, None].astype(np.float64)  # [b, l, 1, 2]
     objects = head.objects(batch["rows"], batch["spans"]).astype(np.float64)  # [n, l, p, 2]
@@ -227,11 +225,17 @@ def test_the_loss_is_that_of_subjects_objects_and_links():
         return -(gold * np.log(np.maximum(probability, 1e-300)) + (1 - gold) * np.log1p(-probability))
 
     def tags(gold, probability, mask):
+        gold = (1 - smoothing) * gold + smoothing / 2
         return (cross_entropy(gold, np.where(mask > 0, probability, 0.5)) * mask).sum() / 2 / mask.sum()
 
     expected = tags(batch["subjects"], found, mask) + tags(batch["objects"], objects, mask[batch["rows"]])
-    expected += cross_entropy(batch["linked"], linked).sum() / mask.sum()
-    assert len(linked) and float(built.loss(batch)) == pytest.approx(expected, rel=1e-4)
+    return expected + cross_entropy(batch["linked"], linked).sum() / mask.sum()
+
+
+def test_the_loss_is_that_of_subjects_objects_and_links():
+    built = shaken(spread=0.1)
+    batch = collate(built, [0, 1, 3])
+    assert len(batch["linked"]) and float(built.loss(batch)) == pytest.approx(expected_loss(built, batch), rel=1e-4)
 
 
 def test_subjects_are_squared_sigmoids_hidden_behind_the_end():
@@ -286,6 +290,44 @@ def test_a_part_without_any_subject_adds_its_share():
     assert built.divisors(collate(built, [2])) == {"tokens": 7.0, "subject_tokens": 0.0}
     check_parts_add_up(built, lambda part: collate(built, part), [0, 2], [1], built.loss)
     assert check_parts_add_up(built, lambda part: collate(built, part), [2, 2], [1], built.loss) > 0
+
+
+# -- two passes, smoothing, replacement --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rows", "cuts"), [([0, 1, 2, 3], [1, 3]), ([2, 3], [1]), ([2, 2], [1])])
+def test_divergence_of_two_passes(rows, cuts):
+    built = shaken(spread=0.1, negatives=0)
+    check_divergence(built, lambda part: collate(built, part, epoch=2), rows, cuts)
+
+
+def test_divergence_is_that_of_tags_and_links():
+    built = shaken(spread=0.1)
+    batch = collate(built, [0, 1, 2, 3])
+    first = built.examine(batch)[1]
+    second = CasrelLogits(*(part + paddle.randn(part.shape) for part in first))
+
+    def apart(left, right, power):
+        p, q = ((1 / (1 + np.exp(-x.numpy().astype(np.float64)))) ** power for x in (left, right))
+        return (p - q) * (np.log(p / (1 - p)) - np.log(q / (1 - q))) / 2
+
+    mask = batch["mask"][:, :, None, None]  # [b, l, 1, 1]
+    expected = (apart(first.subjects, second.subjects, 2) * mask).sum() / 2 / mask.sum()
+    expected += (apart(first.objects, second.objects, 4) * mask[batch["rows"]]).sum() / 2 / mask[batch["rows"]].sum()
+    expected += apart(first.links, second.links, 1).sum() / mask.sum()
+    assert float(built.divergence(first, second, batch)) == pytest.approx(expected, rel=1e-3)
+
+
+def test_smoothing_softens_tags():
+    check_smoothing(lambda **given: shaken(spread=0.1, **given), collate, [0, 1, 3], [1], expected_loss)
+
+
+def test_the_text_may_be_replaced():
+    built = model()
+    batch = collate(built, [0, 1, 2])
+    inside = np.pad(batch["mask"] > 0, ((0, 0), (1, 1)))  # [b, l + 2]
+    check_replacement(built, batch, VOCABULARY, inside=inside)
+    assert built.embedding is built.backbone.embeddings.token
 
 
 def test_schemas_without_side_slots():
