@@ -53,13 +53,20 @@ class FolderLock:
             except BaseException:
                 file.close()
                 raise
-        self.taken_over = _owner(file)
-        file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
         self._file = file
+        try:
+            self.taken_over = _owner(file)
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+        except BaseException:  # a full disk
+            self._let_go()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._let_go()
+
+    def _let_go(self) -> None:
         assert self._file is not None
         try:
             self.path.unlink(missing_ok=True)

@@ -52,6 +52,8 @@ class Gradients:
     def __init__(self, layer: nn.Layer, parameters: Sequence[paddle.Tensor], settings: LoopSettings, ranks: Ranks):
         self.layer, self.parameters, self.settings, self.ranks = layer, list(parameters), settings, ranks
         self.scale = LossScale(dynamic=settings.amp != "O0" and settings.amp_dtype == "float16")
+        if settings.fgm_epsilon and layer.embedding.weight.stop_gradient:
+            raise ValueError(f"fgm_epsilon {settings.fgm_epsilon} needs the gradient of the embeddings, found frozen ones: let them learn, or take 0")
         rows, tokens = settings.replacement_rows, settings.replacement_tokens
         self._replacement = RandomReplacement(rows, tokens, pool="target", seed=settings.seed + ranks.rank) if rows else None
         self._divisor_names: list[str] | None = None
@@ -62,7 +64,8 @@ class Gradients:
         Returns ``loss``, the whole step's, and with a penalty ``penalty``, ``rdrop`` with two passes.
         """
         if self._replacement is not None:
-            parts = [self._replaced(part, step) for part in parts]
+            first = step * self.settings.accumulation  # parts draw apart from each other
+            parts = [self._replaced(part, first + number) for number, part in enumerate(parts)]
         divisors = self._divisors(parts)
         found = self._pass(parts, divisors)
         self.ranks.sum_gradients(self.parameters)
@@ -76,29 +79,49 @@ class Gradients:
         settings, scale = self.settings, self.scale.value
         losses: list[paddle.Tensor] = []
         penalties: list[paddle.Tensor] = []
-        apart: list[paddle.Tensor] = []
+        divergences: list[paddle.Tensor] = []
         for part in parts:
+            apart: list[paddle.Tensor] = []
             loss_of = self._loss_of(part, divisors, apart)
             if settings.penalty_epsilon:
-                loss, penalty = penalised_backward(
-                    loss_of,
-                    self.layer.embedding,
-                    epsilon=settings.penalty_epsilon,
-                    form=settings.penalty_form,
-                    weight=scale,
-                    parameters=self.parameters,
-                )  # [], []
+                loss, penalty = self._penalised(loss_of)  # [], []
                 penalties.append(penalty)
             else:
                 loss = loss_of()  # []
-                (loss if scale == 1.0 else loss * scale).backward()
+                (loss if scale == 1.0 else loss.astype("float32") * scale).backward()
             losses.append(loss.detach())
+            divergences += apart[:1]  # a penalty's further passes are none of the loss
         found = {"loss": _total(losses)}
         if settings.penalty_epsilon:
             found["penalty"] = _total(penalties)
         if settings.rdrop:
-            found["rdrop"] = _total(apart[: len(parts)])  # a penalty's further passes are none of the loss
+            found["rdrop"] = _total(divergences)
         return found
+
+    def _penalised(self, loss_of: Callable[[], paddle.Tensor]) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """Loss and penalty [] after the backward passes; what is not finite is handed on, for the loop to say and for all ranks to meet."""
+        losses: list[paddle.Tensor] = []
+
+        def noted() -> paddle.Tensor:
+            loss = loss_of()  # []
+            losses.append(loss.detach())
+            return loss
+
+        settings = self.settings
+        try:
+            return penalised_backward(
+                noted,
+                self.layer.embedding,
+                epsilon=settings.penalty_epsilon,
+                form=settings.penalty_form,
+                parameters=self.parameters,
+            )  # [], []
+        except ValueError:
+            if losses and not math.isfinite(float(losses[-1])):
+                return losses[-1], losses[-1]  # [], []
+            if all(_finite(parameter.grad) for parameter in self.parameters):
+                raise
+            return losses[-1], paddle.full([], math.nan)  # [], []
 
     def _loss_of(self, part: Any, divisors: dict[str, float] | None, apart: list[paddle.Tensor]) -> Callable[[], paddle.Tensor]:
         weight = self.settings.rdrop
@@ -118,14 +141,18 @@ class Gradients:
 
     def _adversarial(self, parts: Sequence[Any], divisors: dict[str, float] | None) -> None:
         """Adds the gradient at embeddings moved along their gradient, which is the whole step's on every rank by now."""
+        weight = self.layer.embedding.weight  # [v, h]
+        squares = 0.0 if weight.grad is None else float(paddle.square(weight.grad.astype("float32")).sum())
+        if not math.isfinite(squares):
+            return  # no direction: the loop refuses the step, or skips it
         plain = [parameter.grad for parameter in self.parameters]
         kept = [None if gradient is None else gradient.clone() for gradient in plain] if self.ranks.world > 1 else None
-        with FGM(self.layer.embedding.weight, self.settings.fgm_epsilon):
+        with FGM(weight, self.settings.fgm_epsilon) if squares else nullcontext():  # along a gradient of 0 nothing moves
             if kept is None:
                 self._pass(parts, divisors)
                 return
             for parameter in self.parameters:
-                parameter.clear_gradient(set_to_zero=False)
+                parameter.clear_gradient(False)
             self._pass(parts, divisors)
         self.ranks.sum_gradients(self.parameters)
         with paddle.no_grad():
@@ -161,6 +188,11 @@ class Gradients:
             return nullcontext()
         context: AbstractContextManager[Any] = paddle.amp.auto_cast(level=self.settings.amp, dtype=self.settings.amp_dtype)
         return context
+
+
+def _finite(gradient: paddle.Tensor | None) -> bool:
+    return gradient is None or bool(paddle.isfinite(gradient).all())
+
 
 def _total(values: Sequence[paddle.Tensor]) -> float:
     return math.fsum(float(value) for value in values)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -152,9 +152,22 @@ class Training:
                 yield self._evaluated()
         self.layer.eval()
 
-    def averages(self) -> AbstractContextManager[Any]:
-        """A context in which the weights are those that evaluations see: the moving averages, if there are any."""
-        return self.ema.apply() if self.ema is not None and self.ema.updates else nullcontext()
+    @contextmanager
+    def averages(self) -> Iterator[None]:
+        """A context in which the weights are those that evaluations see: the moving averages, if there are any.
+
+        An interruption while they come or go leaves a training that is not ``settled``.
+        """
+        if self.ema is None or not self.ema.updates:
+            yield
+            return
+        settled, self.settled = self.settled, False
+        self.ema.apply()
+        try:
+            yield
+        finally:
+            self.ema.restore()
+            self.settled = settled
 
     def parts(self, rows: np.ndarray, *, epoch: int) -> list[Any]:
         """This rank's share of the step over ``rows`` [b], as the batches in which it is computed; perhaps none."""
@@ -181,7 +194,7 @@ class Training:
             if self.ema is not None:
                 self.ema.update()
         scale.update(finite)
-        self.optimizer.clear_grad()
+        self.optimizer.clear_grad(set_to_zero=False)  # zeros would move a parameter that a later step does not reach, until a resume
         self.progress.step, self.settled = index + 1, True
         return Step(
             index + 1,
@@ -222,10 +235,10 @@ class Training:
         self.layer.eval()
         try:
             with self.averages():
-                scores, score = self._evaluate()
+                scores, found = self._evaluate()
         finally:
             self.layer.train()
-        progress = self.progress
+        progress, score = self.progress, float(found)
         best = progress.best is None or score > progress.best
         progress.evaluated, progress.last_score = progress.step, score
         progress.since_best = 0 if best else progress.since_best + 1

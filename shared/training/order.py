@@ -59,7 +59,7 @@ class DataOrder:
 
     def digest(self) -> str:
         """SHA-256 of what decides the order: a checkpoint of another order cannot go on here."""
-        state = hashlib.sha256(json.dumps([self._budget, self._seed, self._epochs]).encode())
+        state = hashlib.sha256(json.dumps([self._budget, self._seed, float(self._epochs)]).encode())
         state.update(np.ascontiguousarray(self.lengths).data)
         return state.hexdigest()
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import paddle
 
+from ..optim.slots import HALF
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -44,7 +46,8 @@ class Ranks:
     def sum_gradients(self, parameters: Sequence[paddle.Tensor]) -> None:
         """Replaces the gradient of every parameter by the sum over all ranks; a rank without one counts as zero.
 
-        A parameter that has a gradient nowhere keeps none. One message for all, in float32.
+        A parameter that has a gradient nowhere keeps none. One message for all, in float32; the sum for a half-precision parameter
+        stays float32 (a master gradient), on every rank, so that all take the same step.
         """
         if self.world == 1:
             return
@@ -60,7 +63,9 @@ class Ranks:
             flat = paddle.concat(parts)  # [all]
             paddle.distributed.all_reduce(flat)
             for parameter, part in zip(chosen, paddle.split(flat, [int(parameter.size) for parameter in chosen]), strict=True):
-                summed = part.reshape(parameter.shape).astype(parameter.dtype)  # [...]
+                summed = part.reshape(parameter.shape)  # [...]
+                if parameter.dtype not in HALF:
+                    summed = summed.astype(parameter.dtype)  # [...]
                 if parameter.grad is None:
                     parameter.grad = summed
                 else:

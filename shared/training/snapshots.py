@@ -24,6 +24,7 @@ from .run_state import RunState
 
 MANIFEST, COUNTERS, FIGURES = "manifest.json", "state.json", "metrics.jsonl"
 _NAME = re.compile(r"(\d{7,})-step-(\d+)")
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Found:
 def save_snapshot(root: str | Path, state: RunState, figures: bytes, *, keep: int) -> Path:
     """Writes a checkpoint under ``root`` and then removes whole ones until the newest ``keep`` are left; returns its folder.
 
-    Damaged folders are neither counted nor removed. What fails leaves nothing of the new one, and the older ones as they were.
+    Damaged folders are neither counted nor removed: checksums of the older ones are computed for that. What fails leaves nothing of the
+    new one, and the older ones as they were.
     """
     root = Path(root)
     listed = _listed(root)
@@ -60,7 +62,7 @@ def save_snapshot(root: str | Path, state: RunState, figures: bytes, *, keep: in
             shutil.rmtree(aside, ignore_errors=True)
             raise
     fsync_folder(root)
-    whole = [path for _, path in _listed(root) if _sizes_fit(path)]
+    whole = [path for _, path in _listed(root) if path == folder or _is_whole(path)]
     for path in whole[: max(0, len(whole) - keep)]:
         _remove(path)
     return folder
@@ -109,24 +111,31 @@ def _entries(folder: Path) -> dict[str, dict[str, Any]]:
     return entries
 
 
-def _sizes_fit(folder: Path) -> bool:
+def _is_whole(folder: Path) -> bool:
     try:
-        return all((folder / name).stat().st_size == entry["bytes"] for name, entry in _entries(folder).items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        _checked(folder)
+    except _DAMAGE:
         return False
+    return True
+
+
+def _checked(folder: Path) -> dict[str, dict[str, Any]]:
+    """The manifest's entries; raises one of ``_DAMAGE`` where the files are not what it says."""
+    entries = _entries(folder)
+    for name, entry in entries.items():
+        if (folder / name).stat().st_size != entry["bytes"] or digest(folder / name) != entry["sha256"]:
+            raise ValueError(f"{name} is not what was written")
+    return entries
 
 
 def _read(folder: Path) -> Found:
     try:
-        entries = _entries(folder)
-        for name, entry in entries.items():
-            if digest(folder / name) != entry["sha256"]:
-                raise ValueError(f"{name} is not what was written")
+        entries = _checked(folder)
         counters = json.loads((folder / COUNTERS).read_text(encoding="utf-8"))
         names = [name for name in entries if name.endswith(".safetensors")]
         arrays = {name.removesuffix(".safetensors"): load_arrays(folder / name)[0] for name in names}
         figures = (folder / FIGURES).read_bytes()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _DAMAGE as error:
         if isinstance(error, InputError):
             raise
         raise input_error(

@@ -9,7 +9,11 @@ import pytest
 from paddle import nn
 
 from shared.errors import WorkError
-from shared.training.loop import Evaluated, LoopSettings, Step, clip_gradients, plan, train
+from shared.training.loop import Evaluated, Step, Training, clip_gradients, train
+from shared.training.order import DataOrder
+from shared.training.settings import LoopSettings
+
+from . import toy
 
 SETTINGS = LoopSettings(
     epochs=3,
@@ -43,38 +47,13 @@ class Regression(nn.Layer):
         return ((self.linear(paddle.to_tensor(inputs)).squeeze(-1) - paddle.to_tensor(targets)) ** 2).mean()  # []
 
 
-def collate(rows):
+def collate(rows, *, epoch):
     return rows, INPUTS[rows], TARGETS[rows]
 
 
 def run(model=None, evaluate=None, *, collate=collate, **changes):
     model = model or Regression()
     return model, train(model, lengths=LENGTHS, collate=collate, evaluate=evaluate, settings=dataclasses.replace(SETTINGS, **changes))
-
-
-# -- plan --------------------------------------------------------------------------------------------------------
-
-
-def test_the_plan_depends_on_its_arguments_alone():
-    def listed(settings):
-        return [(epoch, rows.tolist()) for epoch, rows in plan(LENGTHS, settings)]
-
-    first = listed(SETTINGS)
-    assert first == listed(SETTINGS)
-    assert first != listed(dataclasses.replace(SETTINGS, seed=4))
-    for epoch in range(3):
-        rows = [row for number, batch in first if number == epoch for row in batch]
-        assert sorted(rows) == list(range(60))
-    assert [batch for number, batch in first if number == 0] != [batch for number, batch in first if number == 1]
-
-
-def test_a_part_of_an_epoch():
-    whole = list(plan(LENGTHS, dataclasses.replace(SETTINGS, epochs=1)))
-    part = plan(LENGTHS, dataclasses.replace(SETTINGS, epochs=0.5))
-    assert len(part) == math.ceil(len(whole) / 2)
-    assert [rows.tolist() for _, rows in part] == [rows.tolist() for _, rows in whole[: len(part)]]
-    longer = plan(LENGTHS, dataclasses.replace(SETTINGS, epochs=1.5))
-    assert {epoch for epoch, _ in longer} == {0, 1} and len(longer) > len(whole)
 
 
 # -- train -------------------------------------------------------------------------------------------------------
@@ -118,16 +97,19 @@ def test_optimizers_differ_and_weight_decay_reaches_those_that_have_it():
 
 def test_an_unknown_optimizer():
     with pytest.raises(ValueError, match="adamw, adax, adax_l2, adax_w, found 'sgd'"):
-        next(run(optimizer="sgd")[1])
+        run(optimizer="sgd")
 
 
 def test_steps_say_what_they_cost():
     model, events = run()
     steps = list(events)
-    batches = [rows for _, rows in plan(LENGTHS, SETTINGS)]
+    order = DataOrder(LENGTHS, SETTINGS)
+    batches = [order.batch(index) for index in range(order.total_steps)]
     assert model.seen == [rows.tolist() for rows in batches]
     assert [step.tokens for step in steps] == [int(LENGTHS[rows].sum()) for rows in batches]
     assert [step.padded_tokens for step in steps] == [int(LENGTHS[rows].max()) * len(rows) for rows in batches]
+    assert [step.rows for step in steps] == [len(rows) for rows in batches]
+    assert {(*step.extra, step.skipped) for step in steps} == {(False,)}
     peak = max(step.rate for step in steps)
     assert peak == pytest.approx(SETTINGS.learning_rate)
     assert 0 < steps[-1].rate < peak and 0 < steps[0].rate < peak
@@ -179,7 +161,7 @@ def test_evaluations_fall_on_parts_of_epochs_and_on_the_end(epochs, per_epoch, e
 
 
 def test_a_loss_that_is_no_number_stops_the_work():
-    def broken(rows):
+    def broken(rows, *, epoch):
         return rows, INPUTS[rows], TARGETS[rows] * (np.nan if 5 in rows else 1)
 
     model, events = run(collate=broken)
@@ -201,7 +183,104 @@ def test_a_gradient_that_is_no_number_stops_before_the_weights_take_it():
 
 def test_nothing_to_train_on():
     with pytest.raises(ValueError, match="no row"):
-        next(train(Regression(), lengths=np.zeros(0, dtype=int), collate=collate, evaluate=None, settings=SETTINGS))
+        train(Regression(), lengths=np.zeros(0, dtype=int), collate=collate, evaluate=None, settings=SETTINGS)
+
+
+def test_a_batch_is_made_of_the_rows_and_their_epoch():
+    asked = []
+
+    def noted(rows, *, epoch):
+        asked.append((rows.tolist(), epoch))
+        return collate(rows, epoch=epoch)
+
+    list(run(collate=noted, epochs=1.5)[1])
+    order = DataOrder(LENGTHS, dataclasses.replace(SETTINGS, epochs=1.5))
+    assert asked == [(order.batch(index).tolist(), order.epoch_of(index)) for index in range(order.total_steps)]
+    assert {epoch for _, epoch in asked} == {0, 1}
+
+
+# -- stopping and going on ---------------------------------------------------------------------------------------
+
+
+def test_run_goes_on_where_it_was_closed():
+    straight, stopped = toy.training(toy.Tagger(dropout=0.3)), toy.training(toy.Tagger(dropout=0.3))
+    expected = list(straight.run())
+    found = []
+    while not stopped.finished:
+        events = stopped.run()
+        found.append(next(events))
+        events.close()
+    assert found == expected and not straight.layer.training
+    toy.equal(toy.weights_of(stopped.layer), toy.weights_of(straight.layer))
+    assert list(stopped.run()) == []
+
+
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+def test_an_interrupted_evaluation_is_done_again(ema_decay):
+    expected = list(toy.training(ema_decay=ema_decay).run())
+    layer, interrupted = toy.Tagger(), []
+
+    def evaluate():
+        if len(interrupted) < 3:
+            interrupted.append(toy.score_of(layer))
+            raise KeyboardInterrupt
+        return {"f1": toy.score_of(layer)}, toy.score_of(layer)
+
+    made, found = toy.training(layer, evaluate=evaluate, ema_decay=ema_decay), []
+    while not made.finished:
+        try:
+            for event in made.run():
+                found.append(event)
+        except KeyboardInterrupt:
+            assert made.settled and layer.training
+    assert found == expected and len(set(interrupted)) == 1
+
+
+@pytest.mark.parametrize("when", ["apply", "restore"])
+def test_averages_that_are_interrupted_on_their_way_leave_no_state_to_keep(when, monkeypatch):
+    made = toy.training(ema_decay=0.9)
+    assert made.settled
+    next(made.run())
+    with made.averages():
+        pass
+    assert made.settled
+    moved = []
+
+    def assign(*arguments):  # the process is told to stop while half of the weights have moved
+        moved.append(arguments)
+        if len(moved) == 2 + len(made.parameters) * (when == "restore"):
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    original = paddle.assign
+    monkeypatch.setattr(paddle, "assign", assign)
+    with pytest.raises(KeyboardInterrupt), made.averages():
+        pass
+    assert not made.settled
+
+
+def test_a_parameter_that_a_step_does_not_reach_stays_as_it_is():
+    layer = toy.Tagger(rare=True)
+    reached = []
+
+    def noted(rows, *, epoch):
+        reached.append(any((toy.IDS[row] >= toy.RARE).any() for row in rows))
+        return toy.collate(rows, epoch=epoch)
+
+    before, moved = layer.bias.numpy().copy(), []
+    for _ in toy.training(layer, evaluate=False, collate=noted, batch_tokens=12).run():
+        moved.append(bool((layer.bias.numpy() != before).any()))
+        before = layer.bias.numpy().copy()
+    assert moved == reached and len(set(reached)) == 2
+
+
+def test_parts_of_a_step():
+    made = toy.training(accumulation=4)
+    assert isinstance(made, Training) and made.evaluates and not toy.training(evaluate=False).evaluates
+    rows = made.order.batch(0)
+    parts = [part["rows"].tolist() for part in made.parts(rows, epoch=0)]
+    assert len(parts) == 4 and sorted(row for part in parts for row in part) == sorted(rows.tolist())
+    assert [part["rows"].tolist() for part in made.parts(rows[:2], epoch=0)] == [[rows[0]], [rows[1]]]
 
 
 # -- clipping ----------------------------------------------------------------------------------------------------
