@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import InputError, Problem, input_error
 from tasks.base import Task
 
-from .console import say, say_problems
+from .console import progress, say, say_problems
 
 if TYPE_CHECKING:
     from tasks.recipe import Recipe
@@ -150,10 +150,13 @@ def _stream(
     workers: int | None = 1,
 ) -> Iterator[Any]:
     from shared.environment import usable_cores
-    from tasks.chunks import Source, stream
+    from tasks.chunks import Source, in_chunks, stream
 
-    count = 0
-    with contextlib.closing(stream(Source(task, path, schema, labelled), texts=texts, workers=workers or usable_cores())) as records:
+    count, many = 0, workers or usable_cores()
+    with (
+        progress(f"{'texts' if texts else 'records'} of {path.name}, lines") if in_chunks(task, path) else nullcontext() as advance,
+        closing(stream(Source(task, path, schema, labelled), texts=texts, workers=many, progress=advance)) as records,
+    ):
         while limit is None or count < limit:
             try:
                 yield next(records)

@@ -143,13 +143,13 @@ def _make(
     """Features made beside ``usual`` and moved to the first free name."""
     from shared.environment import usable_cores
     from shared.features.cache import folder_aside, move_in, newest_sound
-    from tasks.chunks import CHUNK_BYTES, Made, Source, make_features_in_chunks
+    from tasks.chunks import Made, Source, in_chunks, make_features_in_chunks
 
     from .data_files import check_read
 
     with folder_aside(usual) as aside:
         new = aside / "new"
-        if task.read_rows is None or path.stat().st_size <= CHUNK_BYTES:
+        if not in_chunks(task, path):
             result = task.read_records(path, schema, labelled=labelled)
             made = Made(len(result.records[:limit]), len(result.records), result.problems, result.skipped)
             check_read(task, path, made.problems, made.skipped, made.in_file, skip_bad=skip_bad)

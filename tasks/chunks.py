@@ -33,6 +33,11 @@ CHUNK_BYTES = 2 << 20
 """Bytes of a file that are parsed at a time; a file of one chunk is read here, since a new process costs more."""
 
 
+def in_chunks(task: Task, path: Path) -> bool:
+    """Whether a file is read in more than one chunk."""
+    return task.read_rows is not None and path.is_file() and path.stat().st_size > CHUNK_BYTES
+
+
 @dataclass(frozen=True)
 class Source:
     """A file to read; ``labelled`` as in :meth:`Task.read_records`."""
@@ -209,20 +214,24 @@ def _in_order(
         yield read
 
 
-def stream(source: Source, *, texts: bool = False, workers: int = 1, chunk_bytes: int = CHUNK_BYTES) -> Generator[Any, None, ReadResult]:
+def stream(
+    source: Source, *, texts: bool = False, workers: int = 1, chunk_bytes: int | None = None, progress: Progress | None = None
+) -> Generator[Any, None, ReadResult]:
     """Yields the sound records of a file (``texts``: their texts) and returns what :meth:`Task.read_records` says beside them.
 
-    Memory holds a few chunks of the file, and 16 bytes an id. A file that is not read by lines is read whole.
+    Memory holds a few chunks of the file, and 16 bytes an id. A file that is not read by lines is read whole. ``progress`` counts lines.
     """
     if source.task.read_rows is None or not source.path.is_file() or source.path.stat().st_size == 0:
         result = source.task.read_records(source.path, source.schema, labelled=source.labelled)
         for record in result.records:
             yield source.task.text_of(record) if texts else record
         return ReadResult([], result.problems, result.skipped)
-    chunks, together = cut_chunks(source.path, chunk_bytes), _Together()
-    arguments = (source, "texts" if texts else "records")
+    chunks, together = cut_chunks(source.path, chunk_bytes or CHUNK_BYTES), _Together()
+    lines, arguments = sum(chunk.lines for chunk in chunks), (source, "texts" if texts else "records")
     for read in _in_order(map(Job, chunks), ReadChunk, arguments, together, limit=None, workers=min(workers, len(chunks))):
         yield from read.values
+        if progress is not None:
+            progress(min(together.facts.lines, lines), lines)
     return together.result(str(source.path))
 
 
@@ -251,7 +260,7 @@ def make_features_in_chunks(
     limit: int | None = None,
     skip_bad: bool = False,
     workers: int = 1,
-    chunk_bytes: int = CHUNK_BYTES,
+    chunk_bytes: int | None = None,
     progress: Progress | None = None,
 ) -> Made:
     """Writes the features of a file of JSON lines, of its first ``limit`` sound records, into the empty folder ``target``.
@@ -260,7 +269,7 @@ def make_features_in_chunks(
     file is read for its problems. Where there are any that are not to be skipped, or no record is left, ``target`` stays empty.
     ``parts``: a folder for what is not joined yet. ``progress`` counts lines.
     """
-    chunks, together = cut_chunks(source.path, chunk_bytes), _Together()
+    chunks, together = cut_chunks(source.path, chunk_bytes or CHUNK_BYTES), _Together()
 
     def jobs() -> Iterator[Job]:
         for number, chunk in enumerate(chunks):
