@@ -54,8 +54,17 @@ class Task(Protocol):
       reads: the ``arrays()`` by name and the ``counts()``, which add up over parts of the records. Of a track with :attr:`read_rows` the
       features of successive parts, one after the other, are those of the whole, once the first column of ``windows``, a record's
       number, counts on;
-    * a model: a paddle layer whose encoder is ``backbone``; ``collate(features, rows, vocabulary, labelled=)`` makes a batch of the units
-      ``rows`` [b], ``loss(batch)`` its mean loss, []; ``training_lengths(features)`` [u] counts the tokens that training takes of a unit;
+    * a model: a paddle layer whose encoder is ``backbone`` and whose table of token embeddings is ``embedding``;
+      ``training_lengths(features)`` [u] counts the tokens that training takes of a unit;
+      ``collate(features, rows, vocabulary, labelled=, epoch=0)`` makes a batch of the units ``rows`` [b], NumPy arrays by name: what is
+      drawn at random for a unit depends on the model's seed, the epoch and the unit alone;
+      ``loss(batch, divisors=None)`` is its mean loss, []; ``divisors(batch)`` says by name over how many things each part of the loss is a
+      mean. Given the sums of these over the parts of a bigger batch, losses and gradients of the parts add up to those of the whole; a
+      part of the loss that has 0 things is 0;
+      ``examine(batch, divisors=None)`` is the loss and the outputs that it is made of, ``divergence(outputs, others, batch,
+      divisors=None)`` how far those of two passes are apart, summed and averaged as the loss is (R-Drop), [];
+      ``replaceable(batch)`` is 1 at the inputs that other words of the row may replace and at the token behind them [b, l], and the rows'
+      lengths [b], as :class:`shared.robust.RandomReplacement` takes them; only ``batch["ids"]`` is then replaced;
     * a prediction: one for every record, in order; a sequence of what was found in its text.
     """
 
