@@ -1,10 +1,14 @@
 """What every model promises of a batch that is cut in parts."""
 
 import copy
+import itertools
 
 import numpy as np
+import paddle
 
 from shared.robust import RandomReplacement
+
+from .half import halve_weights, rounded
 
 
 def gradients(built):
@@ -105,3 +109,23 @@ def check_replacement(built, batch, vocabulary, *, inside):
     for row, length in zip(segments, lengths, strict=True):
         assert row[length - 1] == 1 and not row[length:].any()
     assert all(np.array_equal(value, batch[name]) for name, value in kept.items())
+
+
+def check_half_precision(built, batch):
+    """Loss and divergence are finite and close to float32's, and every gradient is finite, at O1 and O2, in both half types."""
+    plain, outputs = built.examine(batch)
+    other = _moved(built)
+    apart = float(built.divergence(outputs, other.examine(batch)[1], batch))
+    for level, dtype in itertools.product(("O1", "O2"), ("bfloat16", "float16")):
+        halves = copy.deepcopy(built), copy.deepcopy(other)
+        if level == "O2":
+            for half in halves:
+                halve_weights(half, dtype)
+        with rounded(level, dtype):
+            (loss, first), (_, second) = (half.examine(batch) for half in halves)
+            divergence = halves[0].divergence(first, second, batch)
+        (loss + divergence).backward()
+        assert loss.dtype == divergence.dtype == paddle.float32
+        np.testing.assert_allclose(float(loss), float(plain), rtol=0.02, err_msg=f"{level} {dtype}")
+        np.testing.assert_allclose(float(divergence), apart, rtol=0.1, err_msg=f"{level} {dtype}")
+        assert all(np.isfinite(gradient).all() for gradient in gradients(halves[0]).values())

@@ -309,6 +309,23 @@ def test_one_far_better_tagging_costs_nothing():
     assert float(nll(crf, emissions, gold, ALL)) == pytest.approx(0.0, abs=1e-2)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_weights_and_emissions_in_half_precision(dtype):
+    rng = np.random.default_rng(0)
+    allowed, starts = bio_constraints(2)
+    nodes = rng.normal(0, 3, (2, 6, 3, 5)).astype(np.float32)  # [b, l, r, k]
+    tags, lengths = np.zeros((2, 6, 3), dtype=np.int64), np.array([6, 4])
+    moves = rng.normal(0, 1, (3, 5, 5))  # [r, k, k]
+    plain = layer_with(moves, allowed=allowed, allowed_start=starts)
+    half = layer_with(moves, allowed=allowed, allowed_start=starts)
+    half.to(dtype=dtype)
+    losses = half(paddle.to_tensor(nodes).astype(dtype), paddle.to_tensor(tags), paddle.to_tensor(lengths))  # [b, r]
+    np.testing.assert_allclose(losses.numpy(), nll(plain, nodes, tags, lengths).numpy(), rtol=0.02)
+    losses.sum().backward()
+    assert half.transitions.grad.dtype == half.transitions.dtype and np.isfinite(half.transitions.grad.astype("float32").numpy()).all()
+    assert half.masked_transitions().dtype == paddle.float32 and np.isfinite(half.masked_transitions().numpy()).all()
+
+
 # -- padding -----------------------------------------------------------------------------------------------------
 
 

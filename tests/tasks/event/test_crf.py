@@ -12,7 +12,7 @@ from tasks.event.schema import EventSchema
 from tasks.recipe import FeatureSettings
 from tasks.registry import get_task
 
-from ..parts import check_divergence, check_parts_add_up, check_replacement, check_smoothing
+from ..parts import check_divergence, check_half_precision, check_parts_add_up, check_replacement, check_smoothing
 
 TASK = get_task("event")
 SCHEMA = EventSchema(("甲-得", "乙-失"), {"甲-得": ("人", "物"), "乙-失": ("人",)})
@@ -124,3 +124,9 @@ def test_the_text_may_be_replaced():
 def test_the_embedding_is_the_encoders():
     built = model()
     assert built.embedding is built.backbone.embeddings.token
+
+
+@pytest.mark.parametrize("kind", [*KINDS, {"label_smoothing": 0.1}])
+def test_half_precision(kind):
+    built = model(spread=0.2, **kind)
+    check_half_precision(built, collate(built, [0, 1, 3]))

@@ -15,7 +15,7 @@ from tasks.reading.features import make_features
 from tasks.reading.models.span import ReadingSpan, SpanSettings, mark_asked
 from tasks.reading.records import Answer, ReadingRecord
 
-from ..parts import check_divergence, check_parts_add_up, check_replacement, check_smoothing
+from ..parts import check_divergence, check_half_precision, check_parts_add_up, check_replacement, check_smoothing
 
 TEXTS = ("温青禾住在海螺湾", "岑若川把旧伞给了温青禾", "夜航船厂造了九条船", "简宁在北风里种树")
 ASKED = ("温青禾住在哪里", "谁把旧伞给了温青禾", "夜航船厂造了几条船", "简宁在哪里种树")
@@ -203,6 +203,14 @@ def test_the_passage_may_be_replaced():
     segments, lengths = built.replaceable(blank)
     assert segments[0].sum() == 1 and lengths[0] == (blank["ids"][0] != VOCABULARY.pad_id).sum()
     assert built.embedding is built.backbone.embeddings.token
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_half_precision(smoothing):
+    """With a window whose passage is empty: all its logits are barred."""
+    built = model(spread=0.3, label_smoothing=smoothing, word_in_question=True)
+    features = features_of(question("\u200b", "夜航"), question(LONG, "温青禾"), question(TEXTS[0], "海螺湾", identity="b"))
+    check_half_precision(built, built.collate(features, np.arange(3), VOCABULARY, labelled=True))
 
 
 # -- logits ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from tasks.relation.models.casrel import DISTANCES, CasrelLogits, CasrelSettings
 from tasks.relation.records import RelationRecord, Spo
 from tasks.relation.schema import RelationSchema
 
-from ..parts import check_divergence, check_parts_add_up, check_replacement, check_smoothing
+from ..parts import check_divergence, check_half_precision, check_parts_add_up, check_replacement, check_smoothing
 
 TASK = get_task("relation")
 RECIPE = load_recipe(TASK.recipes, "quick")
@@ -328,6 +328,18 @@ def test_the_text_may_be_replaced():
     inside = np.pad(batch["mask"] > 0, ((0, 0), (1, 1)))  # [b, l + 2]
     check_replacement(built, batch, VOCABULARY, inside=inside)
     assert built.embedding is built.backbone.embeddings.token
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_half_precision(smoothing):
+    built = shaken(spread=0.1, label_smoothing=smoothing)
+    batch = collate(built, [0, 1, 2, 3])
+    check_half_precision(built, batch)
+    loss, logits = built.examine(batch)
+    for dtype in ("bfloat16", "float16"):
+        halves = CasrelLogits(*(part.astype(dtype) for part in logits))
+        assert float(built._loss(halves, batch, built.divisors(batch))) == pytest.approx(float(loss), rel=0.01)
+        assert float(built.divergence(halves, halves, batch)) == 0
 
 
 def test_schemas_without_side_slots():
