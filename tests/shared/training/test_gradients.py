@@ -237,7 +237,9 @@ class RootOfZero(toy.Tagger):
 
 @pytest.mark.parametrize("name", ["plain", "fgm", "central", "one_sided"])
 @pytest.mark.parametrize("accumulation", [1, 2])
-@pytest.mark.parametrize(("kind", "code"), [((Overflowing, math.nan), "LIC-N001"), ((Overflowing, math.inf), "LIC-N001"), ((RootOfZero,), "LIC-N002")])
+@pytest.mark.parametrize(
+    ("kind", "code"), [((Overflowing, math.nan), "LIC-N001"), ((Overflowing, math.inf), "LIC-N001"), ((RootOfZero,), "LIC-N002")]
+)
 def test_divergence_is_said_the_same_way_whatever_the_passes(name, accumulation, kind, code):
     made = toy.training(kind[0](*kind[1:]), accumulation=accumulation, **PASSES[name][0])
     before = toy.weights_of(made.layer)
