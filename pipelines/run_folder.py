@@ -118,6 +118,7 @@ def claim_run_folder(track: str, name: str, folder: Path | None, *, begun: bool 
     When the body of a new run fails before the first step stands in ``metrics.jsonl``, everything that was made is removed again.
     """
     from shared.locks import FolderLock
+    from shared.training.snapshots import clear_leftovers
 
     missing: list[Path] = []
     while True:
@@ -133,6 +134,8 @@ def claim_run_folder(track: str, name: str, folder: Path | None, *, begun: bool 
         with FolderLock(chosen) as lock:
             if lock.taken_over:
                 say(f"{chosen}: {lock.taken_over} left its lock behind and is gone; this process takes over.")
+            for place in (chosen, chosen / CHECKPOINTS):
+                clear_leftovers(place)
             yield chosen
     except BaseException:
         figures = chosen / FIGURES

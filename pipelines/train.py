@@ -157,7 +157,7 @@ def _describe(target: Path, prepared: Prepared, device: str, fold: Fold | None) 
 def _drive(prepared: Prepared, target: Path, check: Check, *, title: str, resume: bool, board: bool = False) -> None:
     """Restores what there is to go on from, then trains to the end."""
     from shared.training.run_state import restore
-    from shared.training.snapshots import clear_leftovers, newest_snapshot
+    from shared.training.snapshots import newest_snapshot
 
     from .run_folder import CHECKPOINTS
     from .train_run import Driver
@@ -165,9 +165,6 @@ def _drive(prepared: Prepared, target: Path, check: Check, *, title: str, resume
     training, ranks = prepared.training, prepared.training.ranks
     driver = Driver(training, target, prepared.opened.recipe.training, title, check)
     if resume:
-        if ranks.first:
-            clear_leftovers(target / CHECKPOINTS)
-        ranks.wait()
         found = newest_snapshot(target / CHECKPOINTS)
         if found is None:
             say(f"{target} has no checkpoint: training begins anew.")

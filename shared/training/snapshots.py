@@ -86,9 +86,12 @@ def newest_snapshot(root: str | Path, *, accept: Callable[[RunState, Path], None
 
 def clear_leftovers(root: str | Path) -> int:
     """Removes what killed processes left half-written under ``root``; only for who holds the run's lock. Returns how many."""
-    left = [path for path in Path(root).glob(".*.part") if path.is_dir()]
+    left = list(Path(root).glob(".*.part"))
     for path in left:
-        shutil.rmtree(path, ignore_errors=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
     return len(left)
 
 
