@@ -100,12 +100,14 @@ def whole_folder(folder: str | Path, *, marker: str) -> Iterator[Path]:
 class LineLog:
     """A file of JSON lines, each whole or absent even when the disk fills up; written through at once.
 
-    It begins anew, or with ``append`` goes on behind what is there.
+    It begins anew, or with ``append`` goes on behind the whole lines that are there; what a killed process left of another is cut off.
     """
 
     def __init__(self, path: str | Path, *, append: bool = False):
         self.path = Path(path)
         self._file = open(self.path, "ab" if append else "wb", buffering=0)  # noqa: SIM115
+        if append:
+            self._file.seek(self._file.truncate(self.path.read_bytes().rfind(b"\n") + 1))
 
     def write(self, **values: Any) -> None:
         """Appends one object."""
