@@ -36,9 +36,9 @@ def token_budget_batches(
 
 def _fill(order: np.ndarray, lengths: np.ndarray, budget: int) -> list[np.ndarray]:
     batches: list[np.ndarray] = []
-    begin = 0
-    while begin < len(order):
-        rows = max(1, budget // int(lengths[order[begin]]))
+    sizes, begin = lengths[order].tolist(), 0  # a list: single numbers of an array come slowly
+    while begin < len(sizes):
+        rows = max(1, budget // sizes[begin])
         batches.append(order[begin : begin + rows])
         begin += rows
     return batches

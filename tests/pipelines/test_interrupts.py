@@ -16,12 +16,15 @@ DATA = ROOT / "data" / "samples" / "event"
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 
 TRAIN = ["train", "event", "--recipe", "quick", "--data", "tall", "--set", "training.epochs=1"]
+PREPROCESS = ["preprocess", "event", "--recipe", "quick", "--data", "tall"]
 STAGES = {
     "data check, while reading": (["data", "check", "event", "tall"], "read_records"),
     "data import": (["data", "import", "event", "tall"], "import_files"),
-    "preprocess, while making features": (["preprocess", "event", "--recipe", "quick", "--data", "tall"], "make_features"),
-    "preprocess, while writing them": (["preprocess", "event", "--recipe", "quick", "--data", "tall"], "save_arrays"),
-    "train, before the run folder": (TRAIN, "make_features"),
+    "preprocess, while counting words": (PREPROCESS, "_count_words"),
+    "preprocess, while other processes make features": (PREPROCESS, "make_features_in_chunks"),
+    "preprocess, while making features": ([*PREPROCESS, "--workers", "1"], "make_features"),
+    "preprocess, while joining them": (PREPROCESS, "join_parts"),
+    "train, before the run folder": (TRAIN, "make_features_in_chunks"),
     "train, before the first step": ([*TRAIN, "--set", "training.max_records=40"], "write_run"),
     "train, in a step": ([*TRAIN, "--set", "training.max_records=40"], "clip_gradients"),
     "train, in evaluation": ([*TRAIN, "--set", "training.max_records=40"], "decode_batch"),

@@ -1,3 +1,7 @@
+import json
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.features.batches import pad, token_budget_batches
 
+REAL = os.environ.get("LIC_REAL_DATA")
 LENGTHS = st.lists(st.integers(1, 300), max_size=120)
 
 
@@ -31,11 +36,24 @@ def test_seed_and_epoch_choose_the_order():
     assert first != [batch.tolist() for batch in token_budget_batches(many(), 1024, seed=1, epoch=1)]
 
 
+def padding(lengths, batches):
+    """The share of padding in all tokens of the batches."""
+    return 1 - lengths.sum() / sum(int(lengths[batch].max()) * len(batch) for batch in batches)
+
+
+@pytest.mark.skipif(not REAL, reason="LIC_REAL_DATA does not name the folder of official data")
+@pytest.mark.parametrize("budget", [1024, 2048])
+def test_little_padding_on_real_texts(budget):
+    """Characters stand for tokens: the texts are Chinese."""
+    with open(Path(REAL) / "relation" / "train.json", encoding="utf-8") as lines:
+        lengths = np.array([len(json.loads(line)["text"]) + 2 for line in lines])  # [n]
+    assert all(padding(lengths, token_budget_batches(lengths, budget, seed=42, epoch=epoch)) < 0.03 for epoch in range(2))
+
+
 def test_batches_come_in_no_order_of_length_but_hold_rows_of_like_length():
     lengths = many()
     batches = token_budget_batches(lengths, 2048, seed=7)
-    padded = sum(int(lengths[batch].max()) * len(batch) for batch in batches)
-    assert 1 - lengths.sum() / padded < 0.05
+    assert padding(lengths, batches) < 0.05
     longest = np.array([lengths[batch].max() for batch in batches])  # [batches]
     assert abs(np.corrcoef(np.arange(len(longest)), longest)[0, 1]) < 0.3
 
