@@ -32,9 +32,10 @@ def arrays_of(tensors: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], *, metadata: Mapping[str, str] | None = None) -> None:
     """Writes named arrays as one safetensors file, whole or absent. The same arrays and metadata give the same bytes."""
-    about = json.dumps({**(metadata or {}), CHECKSUM: _checksum(arrays)}, ensure_ascii=False, sort_keys=True)
+    ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # the library writes memory as it lies
+    about = json.dumps({**(metadata or {}), CHECKSUM: _checksum(ordered)}, ensure_ascii=False, sort_keys=True)
     with atomic_write(path) as file:
-        file.write(save(dict(arrays), metadata={ABOUT: about}))  # one entry: the library writes several in a random order
+        file.write(save(ordered, metadata={ABOUT: about}))  # one entry: the library writes several in a random order
 
 
 def load_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
