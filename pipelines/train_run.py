@@ -37,6 +37,7 @@ class Driver:
     board: Any = None
     _figures: bytearray = field(default_factory=bytearray)
     _kept_step: tuple[int, int] = (-1, -1)
+    _written: tuple[int, int] = (0, 0)
     _saved: bool = False
     _skipped: int = 0
 
@@ -71,6 +72,7 @@ class Driver:
                     else:
                         rates.evaluated()
                         self._evaluated(event, metrics, timing, now - mark, (now - began) / 60)
+                    self._written = self._now
                     if self._is_time(event, kept):
                         self.keep()
                         kept = time.monotonic()
@@ -149,18 +151,22 @@ class Driver:
         from .run_folder import CHECKPOINTS
 
         training = self.training
-        now = (training.progress.step, training.progress.evaluated)
-        if not training.ranks.first or now == self._kept_step:
+        if not training.ranks.first or self._now == self._kept_step:
             return
         if self.board is not None:
             self.board.flush()
         save_snapshot(self.target / CHECKPOINTS, capture(training), bytes(self._figures), keep=self.settings.checkpoints_kept)
-        self._kept_step = now
+        self._kept_step = self._now
+
+    @property
+    def _now(self) -> tuple[int, int]:
+        """How far the training is; what is written of it may lag behind by one event."""
+        return self.training.progress.step, self.training.progress.evaluated
 
     def go_on_from(self, figures: bytes) -> None:
         """The figures of a checkpoint that was restored: the run's own are cut back to them."""
         self._figures = bytearray(figures)
-        self._kept_step = (self.training.progress.step, self.training.progress.evaluated)
+        self._kept_step = self._written = self._now
 
     def _is_time(self, event: Any, kept: float) -> bool:
         from shared.training.loop import Evaluated
@@ -196,8 +202,9 @@ class Driver:
             cure = "" if isinstance(error, WorkError) else "; when the cause is mended, go on with --resume"
             say(f"kept in {self.target}: settings, figures, {last} and {best}{cure}.")
             return
-        if not self.training.settled:
-            say(f"stopped inside step {step + 1}, at the second signal: --resume goes on from the last checkpoint in {self.target}.")
+        if not self.training.settled or self._written != self._now:  # a checkpoint now would lack a figure, or the best weights
+            where = f"inside step {step + 1}" if not self.training.settled else f"before step {step} was written down"
+            say(f"stopped {where}, at the second signal: --resume goes on from the last checkpoint in {self.target}.")
             return
         self.keep()
         if not self._saved:
