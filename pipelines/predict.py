@@ -140,22 +140,41 @@ def _require_sound(target: Path, problems: Sequence[Problem]) -> None:
 
 
 def _put(made: Path, target: Path, *, keep: bool) -> None:
-    """Moves the zip ``made`` and its bare file to ``target``; with ``keep``, another pair that stands there gets the next free name."""
-    pairs = [(made.with_suffix(suffix), target.with_suffix(suffix)) for suffix in (".json", target.suffix)]
+    """Moves the zip ``made`` and its bare file to ``target``; with ``keep``, another pair that stands there gets the next free name.
+
+    Killed at any moment, it leaves a whole zip at ``target``, the earlier or the new one, and beside it that one's bare file or none; what
+    is kept is copied first, so a later call keeps it once.
+    """
+    from shared.files import atomic_write, fsync_folder
+
+    bare, old_bare = made.with_suffix(".json"), target.with_suffix(".json")
+    pairs = [(bare, old_bare), (made, target)]
     if keep and all(_same(new, old) for new, old in pairs):
         return
-    if keep and any(old.exists() for _, old in pairs):
+    earlier = [old for _, old in pairs if old.exists()]
+    if keep and not all(_same(new, old) for new, old in pairs if old in earlier):
         number = 1
-        while any(old.with_stem(f"{old.stem}-{number}").exists() for _, old in pairs):
+        while not all(_is_free(path, number, target) for path in (old_bare, target)):
             number += 1
-        kept = [old.rename(old.with_stem(f"{old.stem}-{number}")) for _, old in pairs if old.exists()]
+        kept = [path.with_stem(f"{path.stem}-{number}") for path in earlier]
+        for path, copy in zip(earlier, kept, strict=True):
+            with atomic_write(copy) as file:
+                file.write(path.read_bytes())
         say(f"{target}: the earlier predictions differ and are kept as {' and '.join(path.name for path in kept)}.")
-    for new, old in pairs:
-        os.replace(new, old)
+    old_bare.unlink(missing_ok=True)  # a zip beside the bare file of another would be refused by the next call
+    os.replace(made, target)
+    os.replace(bare, old_bare)
+    fsync_folder(target.parent)
+
+
+def _is_free(path: Path, number: int, target: Path) -> bool:
+    """Whether ``path`` may be kept under ``number``: nothing is there, or what an earlier call that was killed kept of this very pair."""
+    place = path.with_stem(f"{path.stem}-{number}")
+    return not place.exists() or _same(place, path) or (path != target and not path.exists() and _is_member(place, target))
 
 
 def _same(new: Path, old: Path) -> bool:
-    return old.is_file() and new.read_bytes() == old.read_bytes()
+    return old.is_file() and new.is_file() and new.read_bytes() == old.read_bytes()
 
 
 def command(
