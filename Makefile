@@ -1,12 +1,13 @@
 # make test    make .venv, install, run the whole suite
 # make demo    the three tracks on the bundled sample: train, evaluate, predict, zips, one table of scores
 # make check   lint, types
+# make crash   200 trainings killed at points of their writing and at random moments, each gone on with to the same end
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: test demo check install clean
+.PHONY: test demo check crash install clean
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
@@ -17,6 +18,9 @@ demo: $(STAMP)
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+crash: $(STAMP)
+	LIC_CRASH_ROUNDS=200 $(BIN)/python -m pytest tests/crash
 
 install: $(STAMP)
 

@@ -113,7 +113,7 @@ def test_a_second_signal_at_any_point_tears_nothing(servers, reference, tmp_path
     writing = [number for number, point in enumerate(points, 1) if point == "before write run/.weights.safetensors.part"]
     lines = by_kind(points)["before write run/metrics.jsonl"]
     plans = [{number: signal.SIGINT, number + 1: signal.SIGINT} for number in (writing[-1], lines[4], lines[6])]
-    for number in draws.sample(inside, 2 * FEW):
+    for number in draws.sample(inside, FEW):
         plans.append({number: signal.SIGTERM, number + draws.randint(1, 12): draws.choice((signal.SIGTERM, signal.SIGINT))})
 
     def check(server, place, signals):
