@@ -77,6 +77,8 @@ def train(
                 _describe(target, prepared, chosen, fold)
             say(f"{track}: {prepared.windows} windows to train on, {_millions(prepared.model):.1f} M parameters, {chosen}{_among(ranks)}")
             say(f"run folder: {target}")
+            if chosen == "cpu" and opened.recipe.training.amp != "O0":
+                say(f"training.amp = {opened.recipe.training.amp}: paddle computes in float32 on a CPU, so it has no effect here.")
             _drive(prepared, target, check, title=f"train {track}", resume=begun, board=board)
     return target
 

@@ -134,8 +134,8 @@ class Gradients:
                 first, left = self.layer.examine(part, divisors)  # [], outputs
                 second, right = self.layer.examine(part, divisors)  # [], outputs
                 divergence = self.layer.divergence(left, right, part, divisors)  # []
-                apart.append(divergence.detach())
-                return (first + second) * 0.5 + divergence * weight  # []
+            apart.append(divergence.detach())
+            return (first + second) * 0.5 + divergence * weight  # []: outside, or O2 would round it
 
         return loss_of
 

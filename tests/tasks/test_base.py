@@ -9,7 +9,8 @@ import pytest
 from tasks.base import ReadResult, Task
 from tasks.registry import TRACKS, get_task
 
-PIPELINES = Path(__file__).parents[2] / "pipelines"
+ROOT = Path(__file__).parents[2]
+USERS = [*(ROOT / "pipelines").glob("*.py"), ROOT / "tasks" / "chunks.py"]
 ATTRIBUTES = {name for name in Task.__annotations__ if not name.startswith("_")}
 METHODS = {name for name, value in vars(Task).items() if inspect.isfunction(value) and not name.startswith("_")}
 PROPERTIES = {name for name, value in vars(Task).items() if isinstance(value, property)}
@@ -17,7 +18,7 @@ PROPERTIES = {name for name, value in vars(Task).items() if isinstance(value, pr
 
 def test_the_protocol_is_what_pipelines_use():
     used = set()
-    for path in PIPELINES.glob("*.py"):
+    for path in USERS:
         used |= set(re.findall(r"(?:\btask|\bget_task\(\w+\))\.(\w+)", path.read_text(encoding="utf-8")))
     used -= {"base", "description", "fields"}  # tasks.base, and rich's columns
     assert used == ATTRIBUTES | METHODS | PROPERTIES
