@@ -27,7 +27,7 @@ SETTINGS = LoopSettings(
 
 
 class Tagger(nn.Layer):
-    """Learns ``id % 3``. ``draws``: it multiplies by draws of NumPy and Python. ``rare``: a bias that only batches with an id from RARE reach."""
+    """Learns ``id % 3``. ``draws``: it multiplies by draws of NumPy and Python. ``rare``: a bias of rows with an id from RARE."""
 
     def __init__(self, *, dropout=0.0, draws=False, rare=False):
         super().__init__()
@@ -48,8 +48,9 @@ class Tagger(nn.Layer):
         if self.draws and self.training:
             hidden = hidden * (1.0 + 0.1 * float(np.random.normal()) + 0.1 * random.random())  # noqa: NPY002 (the global one is the point)
         scores = self.out(hidden)  # [b, l, 3]
-        if self.bias is not None and (batch["ids"] >= RARE).any():
-            scores = scores + self.bias  # [b, l, 3]
+        having = (batch["ids"] >= RARE).any(axis=1)  # [b]
+        if self.bias is not None and having.any():
+            scores = scores + self.bias * paddle.to_tensor(having.astype(np.float32)).reshape([-1, 1, 1])  # [b, l, 3]
         losses = nn.functional.cross_entropy(scores, paddle.to_tensor(batch["ids"] % 3).unsqueeze(-1), reduction="none").squeeze(-1)  # [b, l]
         return (losses * valid).sum() / (divisors or self.divisors(batch))["tokens"], scores  # [], [b, l, 3]
 
