@@ -190,8 +190,8 @@ class Block(nn.Layer):
             double_backward=config.double_backward,
         )
         self.attention_norm = _norm(config)
-        self.expand = Linear(config.hidden_size, config.intermediate_size, weight_attr=weight_attr)
-        self.contract = Linear(config.intermediate_size, config.hidden_size, weight_attr=weight_attr)
+        self.expand = Linear(config.hidden_size, config.intermediate_size, weight_attr=weight_attr, double_backward=config.double_backward)
+        self.contract = Linear(config.intermediate_size, config.hidden_size, weight_attr=weight_attr, double_backward=config.double_backward)
         self.output_norm = _norm(config)
 
     def forward(
@@ -201,7 +201,7 @@ class Block(nn.Layer):
         places: paddle.Tensor | None,
         key_places: paddle.Tensor | None,
         condition: tuple[paddle.Tensor, ...],
-        cache: LayerCache,
+        cache: LayerCache | None,
     ) -> tuple[paddle.Tensor, paddle.Tensor, LayerCache]:
         """The block's output [b, l, h], the sum [b, l, h] that its last normalisation took, and the longer cache."""
         attended, cache = self.attention.attend(hidden, mask, places, key_places, cache)  # [b, l, h]
@@ -219,15 +219,11 @@ def _norm(config: BackboneConfig) -> LayerNorm | ConditionalLayerNorm:
 
 
 class Backbone(nn.Layer):
-    """The encoder. New weights are normal(0, initializer_range), cut off at two deviations; ``paddle.seed`` fixes them.
-
-    ``recompute``: set it to True to keep only the blocks' outputs in training and make the rest again in the backward pass (arXiv 1604.06174).
-    """
+    """The encoder. New weights are normal(0, initializer_range), cut off at two deviations; ``paddle.seed`` fixes them."""
 
     def __init__(self, config: BackboneConfig):
         super().__init__()
         self.config = config
-        self.recompute = False
         weight_attr = paddle.ParamAttr(initializer=_two_deviations(config.initializer_range))
         self.embeddings = Embeddings(config, weight_attr)
         width, eps = config.convolution_width, config.layer_norm_eps
@@ -281,7 +277,8 @@ class Backbone(nn.Layer):
         hidden = self.embeddings(ids, segment_ids, positions, added)  # [b, l, h]
         if self.convolution is not None:
             hidden = self.convolution(hidden, real)  # [b, l, h]
-        all_real, all_positions, old_layers = real, positions, [LayerCache()] * len(self.blocks)  # [b, k], [b, k]
+        all_real, all_positions = real, positions  # [b, k], [b, k]
+        old_layers: list[LayerCache | None] = [LayerCache() if keep else None] * len(self.blocks)
         if cache.length:
             all_real = paddle.concat([cache.real, real], axis=1)  # [b, k]
             all_positions = paddle.concat([cache.positions, positions], axis=1)  # [b, k]
@@ -293,12 +290,8 @@ class Backbone(nn.Layer):
         taken = () if condition is None else (condition,)
         layers: list[paddle.Tensor] | None = [] if all_layers else None
         pre_norm, caches = hidden, []  # [b, l, h]
-        again = self.recompute and self.training and eager and not keep
         for index, block in enumerate(self.blocks):  # a graph cannot be recorded through zip(strict=True)
-            if again and not hidden.stop_gradient:  # what is frozen keeps nothing for a backward pass
-                hidden, pre_norm = _recomputed(block, hidden, mask, places, key_places, taken)  # [b, l, h], [b, l, h]
-            else:
-                hidden, pre_norm, new = block(hidden, mask, places, key_places, taken, old_layers[index])  # [b, l, h], [b, l, h]
+            hidden, pre_norm, new = block(hidden, mask, places, key_places, taken, old_layers[index])  # [b, l, h], [b, l, h]
             if keep:
                 caches.append(new)
             if layers is not None:
@@ -342,25 +335,6 @@ class Backbone(nn.Layer):
             raise ValueError(
                 f"{needed} tokens do not fit the {longest} positions of this encoder: cut the text into windows of at most {longest} tokens"
             )
-
-
-def _recomputed(
-    block: Block,
-    hidden: paddle.Tensor,
-    mask: Mask | None,
-    places: paddle.Tensor | None,
-    key_places: paddle.Tensor | None,
-    condition: tuple[paddle.Tensor, ...],
-) -> tuple[paddle.Tensor, paddle.Tensor]:
-    """The block's output and pre-norm, [b, l, h] each, with the same dropout when they are made again."""
-    from paddle.distributed.fleet.utils import recompute
-
-    def run(hidden: paddle.Tensor, *condition: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
-        output, pre_norm, _ = block(hidden, mask, places, key_places, condition, LayerCache())  # [b, l, h], [b, l, h]
-        return output, pre_norm  # [b, l, h], [b, l, h]
-
-    found: tuple[paddle.Tensor, paddle.Tensor] = recompute(run, hidden, *condition)
-    return found
 
 
 def _two_deviations(deviation: float) -> nn.initializer.Initializer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import paddle
 import paddle.nn.functional as F
@@ -23,9 +25,14 @@ def dropout(x: paddle.Tensor, rate: float, training: bool) -> paddle.Tensor:
         return x  # [...]
     if not (paddle.in_dynamic_mode() and x.place.is_cpu_place()):
         return x * F.dropout(paddle.ones_like(x), rate)  # [...]: a product, so that it can be differentiated twice
-    dropped = min(max(round(rate * _STEPS), 1), _STEPS - 1)
-    generator = np.random.Generator(np.random.SFC64(int(paddle.randint(0, 2**31 - 1, [1]).item())))
-    draws = np.frombuffer(generator.bytes(2 * int(np.prod(x.shape))), dtype="<u2")
-    kept = np.multiply(draws >= dropped, np.float32(_STEPS / (_STEPS - dropped)), dtype="float32")
-    factors = paddle.to_tensor(kept.reshape(x.shape))  # [...]
+    factors = paddle.to_tensor(drawn_factors(x.shape, rate))  # [...]
     return x * (factors if x.dtype == paddle.float32 else factors.astype(x.dtype))  # [...]
+
+
+def drawn_factors(shape: Sequence[int], rate: float) -> np.ndarray:
+    """What dropout multiplies by on a CPU, float32 of that shape: 0 with probability ``rate``, else ``1 / (1 - rate)``; see :func:`dropout`."""
+    dropped = min(max(round(rate * _STEPS), 1), _STEPS - 1)
+    size = int(np.prod(shape))
+    raw = np.random.SFC64(int(paddle.randint(0, 2**31 - 1, [1]).item())).random_raw((size + 3) // 4)  # [size / 4]
+    draws = raw.astype("<u8", copy=False).view("<u2")[:size]  # [size]
+    return np.multiply(draws >= dropped, np.float32(_STEPS / (_STEPS - dropped)), dtype="float32").reshape(shape)

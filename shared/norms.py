@@ -9,6 +9,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from .activations import get_activation
+from .fast_gradients import column_sums
 
 
 def normalise(x: paddle.Tensor, eps: float) -> paddle.Tensor:
@@ -21,10 +22,7 @@ def normalise(x: paddle.Tensor, eps: float) -> paddle.Tensor:
 
 
 class _FastGradient(paddle.autograd.PyLayer):
-    """Paddle's layer normalisation forward; backward by matrix products, which on CPU take a quarter of its own kernel's time.
-
-    It can be differentiated twice, but not for ``double_backward``: ``paddle.grad`` of some inputs only refuses a PyLayer with several.
-    """
+    """Paddle's layer normalisation forward; backward by matrix products, which on CPU take a quarter of its own kernel's time."""
 
     @staticmethod
     def forward(ctx: Any, x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, eps: float) -> paddle.Tensor:
@@ -43,16 +41,12 @@ class _FastGradient(paddle.autograd.PyLayer):
         # a column times a row of ones spreads faster than broadcasting
         centred = rows - paddle.matmul(paddle.matmul(rows, mean), row)  # [r, h]
         rate = paddle.matmul(paddle.rsqrt(paddle.matmul(centred * centred, mean) + ctx.eps), row)  # [r, h]
-        normal = centred * rate  # [r, h]
+        normal = centred.multiply_(rate)  # [r, h]
         aligned = upper * normal  # [r, h]
-        along = normal * paddle.matmul(paddle.matmul(aligned, weighted_mean), row)  # [r, h]
-        across = paddle.matmul(paddle.matmul(upper, weighted_mean), row)  # [r, h]
-        inward = (upper * paddle.matmul(column, weight.unsqueeze(0)) - across - along) * rate  # [r, h]
-        return (
-            inward.reshape(x.shape),  # [..., h]
-            paddle.matmul(column, aligned, transpose_x=True).reshape([size]),  # [h]
-            paddle.matmul(column, upper, transpose_x=True).reshape([size]),  # [h]
-        )
+        lost = paddle.matmul(paddle.matmul(aligned, weighted_mean), row).multiply_(normal)  # [r, h]
+        lost.add_(paddle.matmul(paddle.matmul(upper, weighted_mean), row))
+        inward = paddle.matmul(column, weight.unsqueeze(0)).multiply_(upper).subtract_(lost).multiply_(rate)  # [r, h]
+        return inward.reshape(x.shape), column_sums(aligned), column_sums(upper)  # [..., h], [h], [h]
 
 
 def _gradient_matters(*tensors: paddle.Tensor) -> bool:

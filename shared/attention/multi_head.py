@@ -11,10 +11,12 @@ from paddle import nn
 
 from .. import double_backward as twice
 from ..dropout import dropout
+from ..fast_gradients import trains_in_float32
 from ..linear import Linear
 from ..masks import Mask
+from .fast import SelfAttention
 from .kinds import KindSettings, make_scores
-from .scores import Places, copied
+from .scores import DotProduct, Places, copied
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,14 @@ class MultiHeadAttention(nn.Layer):
         )
         self.scores = make_scores(kind, settings)
         self.parts = self.scores.query_parts + self.scores.key_parts + 1
-        self.qkv = Linear(hidden_size, self.parts * hidden_size, weight_attr=weight_attr)
-        self.out = Linear(hidden_size, hidden_size, weight_attr=weight_attr)
+        self.qkv = Linear(hidden_size, self.parts * hidden_size, weight_attr=weight_attr, double_backward=double_backward)
+        self.out = Linear(hidden_size, hidden_size, weight_attr=weight_attr, double_backward=double_backward)
 
     def forward(
         self, hidden: paddle.Tensor, mask: Mask | None = None, places: paddle.Tensor | None = None, key_places: paddle.Tensor | None = None
     ) -> paddle.Tensor:
         """``places`` [b, q]: where the tokens stand in their texts, for kinds that ask; default: in order. See :meth:`attend`."""
-        return self.attend(hidden, mask, places, places if key_places is None else key_places, LayerCache())[0]  # [b, l, h]
+        return self.attend(hidden, mask, places, places if key_places is None else key_places, None)[0]  # [b, l, h]
 
     def attend(
         self,
@@ -80,12 +82,15 @@ class MultiHeadAttention(nn.Layer):
         mask: Mask | None,
         places: paddle.Tensor | None,
         key_places: paddle.Tensor | None,
-        cache: LayerCache,
+        cache: LayerCache | None,
     ) -> tuple[paddle.Tensor, LayerCache]:
         """``hidden`` [b, q, h] of the new tokens; ``mask`` over [b, 1, q, k], k counting the tokens in ``cache`` first.
 
-        Returns [b, q, h] and the cache with the new tokens added.
+        Returns [b, q, h] and the cache with the new tokens added, an empty one for None.
         """
+        if cache is None and self._is_plain() and trains_in_float32(hidden, self.qkv.weight, self.qkv.bias):
+            return self.out(self._fast(hidden, mask)), LayerCache()  # [b, q, h]
+        cache = LayerCache() if cache is None else cache
         projected = self.qkv(hidden).reshape([0, 0, self.parts, self.num_heads, self.head_size])  # [b, q, p, n, d]
         parts = paddle.unbind(projected.transpose([2, 0, 3, 1, 4]), axis=0)  # p x [b, n, q, d]
         queries: Sequence[paddle.Tensor] = parts[: self.scores.query_parts]  # [b, n, q, d] each
@@ -98,6 +103,17 @@ class MultiHeadAttention(nn.Layer):
         weights = dropout(self._weights(scores, mask, value), self.dropout, self.training)  # [b, n, q, k]
         mixed = paddle.matmul(weights, value).transpose([0, 2, 1, 3]).reshape([0, 0, self.num_heads * self.head_size])  # [b, q, h]
         return self.out(mixed), LayerCache(tuple(kept))  # [b, q, h]
+
+    def _is_plain(self) -> bool:
+        return self.training and not self.double_backward and isinstance(self.scores, DotProduct)
+
+    def _fast(self, hidden: paddle.Tensor, mask: Mask | None) -> paddle.Tensor:
+        b, l, _ = hidden.shape
+        added = None  # [b, n, l, l]
+        if mask is not None:
+            mask.check()
+            added = mask.additive(hidden.dtype, shape=[b, self.num_heads, l, l])  # [b, n, l, l]
+        return SelfAttention.apply(hidden, self.qkv.weight, self.qkv.bias, added, self.num_heads, self.dropout)  # [b, l, h]
 
     def _weights(self, scores: paddle.Tensor, mask: Mask | None, value: paddle.Tensor) -> paddle.Tensor:
         if scores.dtype != paddle.float32 and scores.dtype != paddle.float64:
