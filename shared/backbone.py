@@ -219,11 +219,15 @@ def _norm(config: BackboneConfig) -> LayerNorm | ConditionalLayerNorm:
 
 
 class Backbone(nn.Layer):
-    """The encoder. New weights are normal(0, initializer_range), cut off at two deviations; ``paddle.seed`` fixes them."""
+    """The encoder. New weights are normal(0, initializer_range), cut off at two deviations; ``paddle.seed`` fixes them.
+
+    ``recompute``: set it to True to keep only the blocks' outputs in training and make the rest again in the backward pass (arXiv 1604.06174).
+    """
 
     def __init__(self, config: BackboneConfig):
         super().__init__()
         self.config = config
+        self.recompute = False
         weight_attr = paddle.ParamAttr(initializer=_two_deviations(config.initializer_range))
         self.embeddings = Embeddings(config, weight_attr)
         width, eps = config.convolution_width, config.layer_norm_eps
@@ -290,8 +294,12 @@ class Backbone(nn.Layer):
         taken = () if condition is None else (condition,)
         layers: list[paddle.Tensor] | None = [] if all_layers else None
         pre_norm, caches = hidden, []  # [b, l, h]
+        again = self.recompute and self.training and eager and not keep
         for index, block in enumerate(self.blocks):  # a graph cannot be recorded through zip(strict=True)
-            hidden, pre_norm, new = block(hidden, mask, places, key_places, taken, old_layers[index])  # [b, l, h], [b, l, h]
+            if again and not hidden.stop_gradient:  # what is frozen keeps nothing for a backward pass
+                hidden, pre_norm = _recomputed(block, hidden, mask, places, key_places, taken)  # [b, l, h], [b, l, h]
+            else:
+                hidden, pre_norm, new = block(hidden, mask, places, key_places, taken, old_layers[index])  # [b, l, h], [b, l, h]
             if keep:
                 caches.append(new)
             if layers is not None:
@@ -335,6 +343,25 @@ class Backbone(nn.Layer):
             raise ValueError(
                 f"{needed} tokens do not fit the {longest} positions of this encoder: cut the text into windows of at most {longest} tokens"
             )
+
+
+def _recomputed(
+    block: Block,
+    hidden: paddle.Tensor,
+    mask: Mask | None,
+    places: paddle.Tensor | None,
+    key_places: paddle.Tensor | None,
+    condition: tuple[paddle.Tensor, ...],
+) -> tuple[paddle.Tensor, paddle.Tensor]:
+    """The block's output and pre-norm, [b, l, h] each, with the same dropout when they are made again."""
+    from paddle.distributed.fleet.utils import recompute
+
+    def run(hidden: paddle.Tensor, *condition: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
+        output, pre_norm, _ = block(hidden, mask, places, key_places, condition, None)  # [b, l, h], [b, l, h]
+        return output, pre_norm  # [b, l, h], [b, l, h]
+
+    found: tuple[paddle.Tensor, paddle.Tensor] = recompute(run, hidden, *condition)
+    return found
 
 
 def _two_deviations(deviation: float) -> nn.initializer.Initializer:

@@ -9,13 +9,18 @@ from __future__ import annotations
 import paddle
 
 
-def trains_in_float32(*tensors: paddle.Tensor) -> bool:
-    """Whether a gradient of every one of ``tensors`` is wanted on a CPU, in float32: where our own backward passes may stand in."""
+def trains_in_float32(x: paddle.Tensor, *weights: paddle.Tensor) -> bool:
+    """Whether our own backward passes may stand in: on a CPU, all in float32, and a gradient wanted of every tensor.
+
+    Where none is recorded the answer is that of ``weights`` alone: what is computed again for its gradient (``Backbone.recompute``) then gives
+    the numbers of the first time.
+    """
     return (
         paddle.in_dynamic_mode()
-        and tensors[0].place.is_cpu_place()
-        and not any(tensor.stop_gradient or tensor.dtype != paddle.float32 for tensor in tensors)
-        and paddle.is_grad_enabled()
+        and x.place.is_cpu_place()
+        and (not x.stop_gradient or not paddle.is_grad_enabled())
+        and x.dtype == paddle.float32
+        and not any(weight.stop_gradient or weight.dtype != paddle.float32 for weight in weights)
     )
 
 
