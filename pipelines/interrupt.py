@@ -15,12 +15,13 @@ class Terminated(BaseException):
 
 
 @contextmanager
-def after_this_step() -> Iterator[Check]:
-    """Yields ``check()``, which raises KeyboardInterrupt if Ctrl-C came since, or Terminated for SIGTERM; a second one interrupts at once.
+def after_this_step(check: Check | None = None) -> Iterator[Check]:
+    """Yields ``check()`` (the one given, or a new one), which raises KeyboardInterrupt if Ctrl-C came since, or Terminated for SIGTERM.
 
-    ``check.asked()`` tells without raising. Outside the main thread signals cannot be caught; there it changes nothing.
+    A second signal interrupts at once. ``check.asked()`` tells without raising. Outside the main thread, where no signal can be caught, it changes
+    nothing.
     """
-    check = Check()
+    check = check or Check()
     if threading.current_thread() is not threading.main_thread():
         yield check
         return

@@ -218,11 +218,12 @@ def _config(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What a run folder says of itself: its recipe, the data folder and the checksums of its files by split."""
+    """What a run folder says of itself: its recipe, the data folder, the checksums of its files by split, and the fold (``2/5``) if it is one."""
 
     recipe: Recipe
     data: Path
     checksums: dict[str, str]
+    fold: str | None = None
 
 
 def stored_run(folder: Path, track: str) -> StoredRun:
@@ -235,7 +236,7 @@ def stored_run(folder: Path, track: str) -> StoredRun:
         )
     data = config["run"]["data"]
     checksums = {split: value for split, value in data.items() if split != "folder"}
-    return StoredRun(parse_settings(Recipe, config["recipe"], file=folder / CONFIG), Path(data["folder"]), checksums)
+    return StoredRun(parse_settings(Recipe, config["recipe"], file=folder / CONFIG), Path(data["folder"]), checksums, config["run"].get("fold"))
 
 
 def load_run(folder: Path, track: str | None = None) -> LoadedRun:

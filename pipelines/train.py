@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,8 +48,9 @@ def train(
     from shared.training.parallel import join
 
     from .device import choose_device
-    from .interrupt import after_this_step
+    from .interrupt import Check
     from .run_folder import FINISHED, claim_run_folder, is_begun, new_run_folder, run_to_resume
+    from .train_setup import prepare
 
     name = Path(recipe or DEFAULT).stem
     chosen = choose_device(device)
@@ -64,23 +66,39 @@ def train(
     elif not begun:
         say(f"no run to resume in {place}: training begins there.")
     opened = _opened(track, data, recipe, overrides, skip_bad, workers, place if begun else None)
-    with after_this_step() as check:
-        from .train_setup import prepare
-
-        prepared = prepare(opened, ranks=ranks, fold=fold, check=check)
-        check()
-        if not ranks.first:
-            return _follow(prepared, ranks, check, resume=begun)
-        with claim_run_folder(track, name, place or run, begun=place is not None and place.is_dir()) as target:
-            ranks.gather(str(target))  # to those that follow
-            if not begun:
-                _describe(target, prepared, chosen, fold)
-            say(f"{track}: {prepared.windows} windows to train on, {_millions(prepared.model):.1f} M parameters, {chosen}{_among(ranks)}")
-            say(f"run folder: {target}")
-            if chosen == "cpu" and opened.recipe.training.amp != "O0":
-                say(f"training.amp = {opened.recipe.training.amp}: paddle computes in float32 on a CPU, so it has no effect here.")
-            _drive(prepared, target, check, title=f"train {track}", resume=begun, board=board)
+    fold = _own_fold(place, track, fold) if place is not None and begun else fold
+    check = Check()
+    prepared = prepare(opened, ranks=ranks, fold=fold, check=check)
+    if not ranks.first:
+        return _follow(prepared, ranks, check, resume=begun)
+    with claim_run_folder(track, name, place or run, begun=place is not None and place.is_dir()) as target:
+        ranks.gather(str(target))  # to those that follow
+        if not begun:
+            _describe(target, prepared, chosen, fold)
+        say(f"{track}: {prepared.windows} windows to train on, {_millions(prepared.model):.1f} M parameters, {chosen}{_among(ranks)}")
+        say(f"run folder: {target}")
+        if chosen == "cpu" and opened.recipe.training.amp != "O0":
+            say(f"training.amp = {opened.recipe.training.amp}: paddle computes in float32 on a CPU, so it has no effect here.")
+        _drive(prepared, target, check, title=f"train {track}", resume=begun, board=board)
     return target
+
+
+def _own_fold(begun: Path, track: str, asked: Fold | None) -> Fold | None:
+    """The fold that the run began with. Raises InputError when another is asked for."""
+    from .run_folder import stored_run
+    from .train_setup import Fold
+
+    said = stored_run(begun, track).fold
+    own = Fold(*map(int, said.split("/"))) if said else None
+    if asked is not None and asked != own:
+        raise input_error(
+            "LIC-U022",
+            file=begun,
+            found=f"a run of {f'fold {own}' if own else 'no fold'}",
+            expected=f"one of fold {asked}",
+            remedy="Resume with the --folds that it began with, or name another folder with --run.",
+        )
+    return own
 
 
 def _opened(
@@ -161,6 +179,7 @@ def _drive(prepared: Prepared, target: Path, check: Check, *, title: str, resume
     from shared.training.run_state import restore
     from shared.training.snapshots import newest_snapshot
 
+    from .interrupt import after_this_step
     from .run_folder import CHECKPOINTS
     from .train_run import Driver
 
@@ -178,13 +197,12 @@ def _drive(prepared: Prepared, target: Path, check: Check, *, title: str, resume
             driver.go_on_from(found.figures)
             say(f"resumed at step {training.progress.step} of {training.order.total_steps}, from {found.folder}")
     _measure(driver, prepared)
-    if board and ranks.first:
-        from .board import BOARD, Board
+    with after_this_step(check), ExitStack() as stack:
+        if board and ranks.first:
+            from .board import BOARD, Board
 
-        with Board(target / BOARD, after=training.progress.step) as driver.board:
-            driver.drive()
-        return
-    driver.drive()
+            driver.board = stack.enter_context(Board(target / BOARD, after=training.progress.step))
+        driver.drive()
 
 
 def _measure(driver: Driver, prepared: Prepared) -> None:

@@ -173,5 +173,9 @@ class Throughput:
             return Rates()
         evaluation = statistics.median(self._evaluations) if self._evaluations else 0.0
         left = steps_left * self._seconds / self._weight + evaluations_left * evaluation
-        share = self._flops / self._seconds / self._peak if self._peak and self._flops else None
+        share = None
+        if self._peak and self._flops:
+            reached = self._flops / self._seconds
+            self._peak = max(self._peak, reached)  # whatever disturbed its measuring, what was reached can be reached
+            share = reached / self._peak
         return Rates(self._tokens / self._seconds, self._padded / self._seconds, share, left)
