@@ -100,7 +100,7 @@ def run(arguments: list[str]) -> int:
             with after_this_step() as check_interrupt:  # an interrupted import of native code fails in ways of its own
                 environment.import_paddle()
                 check_interrupt()
-        code = app(arguments, standalone_mode=False, prog_name="lic")
+        code = app(arguments, standalone_mode=False, prog_name="lic", obj=list(arguments))
         if code == INTERRUPTED:  # what newer typers make of Ctrl-C; older ones raise Abort
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0

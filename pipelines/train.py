@@ -244,6 +244,7 @@ def _checksums(paths: dict[str, Path]) -> dict[str, str]:
 
 
 def command(
+    context: typer.Context,
     track: Annotated[str, typer.Argument(help="relation, event or reading")],
     data: Annotated[Path | None, typer.Option(help="folder with train, dev and schema; default data/TRACK")] = None,
     recipe: Annotated[str | None, typer.Option(help="a shipped recipe's name (default, small, quick) or a TOML file")] = None,
@@ -272,7 +273,7 @@ def command(
         first = "--folds with --seeds" if folds and seeds else "--dry-run with --resume, --seeds or --devices"
         raise input_error("LIC-U023", found=first, expected="one of them", remedy="Leave one out; seeds also go by --set training.seed=N.")
     if devices is not None:
-        launch(devices, backend, run=run)
+        launch(devices, backend, arguments=context.find_root().obj)
         return
     if dry_run:
         from .train_plan import show_plan

@@ -63,8 +63,8 @@ def _taken(base: Path, members: list[str], alone: bool) -> bool:
     return any((base / member).exists() for member in members) if alone else base.exists()
 
 
-def launch(devices: str, backend: str, *, run: Path | None, arguments: list[str] | None = None) -> None:
-    """Runs this very command by ``python -m paddle.distributed.launch``, a process a device, and waits for it.
+def launch(devices: str, backend: str, *, arguments: list[str]) -> None:
+    """Runs the command of ``arguments`` by ``python -m paddle.distributed.launch``, a process a device, and waits for it.
 
     ``devices``: numbers with commas between them; with ``backend`` ``gloo`` they only count processes on the CPU. Signals are passed on, and
     the processes stop after their step. Raises WorkError when one of them fails; their output beyond the first's is shown then.
@@ -84,7 +84,7 @@ def launch(devices: str, backend: str, *, run: Path | None, arguments: list[str]
             expected="devices of this machine",
             remedy="Name others; or give --backend gloo for so many processes on the CPU.",
         )
-    given = _without(sys.argv[1:] if arguments is None else arguments, ("--devices", "--backend", "--device"))
+    given = _without(arguments, ("--devices", "--backend", "--device"))
     with tempfile.TemporaryDirectory(prefix="lic-ranks-") as logs:
         how = ["--nproc_per_node", str(len(words))] if backend == "gloo" else ["--devices", ",".join(words)]
         script = [str(Path(__file__).with_name("__main__.py")), *given, *(["--device", "cpu"] if backend == "gloo" else [])]

@@ -119,6 +119,8 @@ def test_the_commands_run_in_order(place, monkeypatch, capfd):
         if "encoder.source=models/bert" in words:
             shutil.copytree("lic-demo/runs/event/quick", "models/bert")
             more = [*SHORT, "--set", "encoder.num_layers=1", "--set", "features.window=126"]
+        if "--devices" in words:
+            words += ["--backend", "gloo"]
         if "flat" in line:
             more = ["--recipe", "quick", *SHORT, "--set", "training.epochs=0.2"]
         code = run([*words[1:], *more])
