@@ -8,13 +8,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.errors import input_error, work_error
 
 from .console import say
+
+if TYPE_CHECKING:
+    from .interrupt import Check
 
 
 def train_folds(track: str, *, folds: int, only: int | None, **options: Any) -> list[Path]:
@@ -93,9 +97,8 @@ def launch(devices: str, backend: str, *, arguments: list[str]) -> None:
             environment["PADDLE_DISTRI_BACKEND"] = "gloo"
             environment["LIC_THREADS"] = environment.get("LIC_THREADS") or str(max(1, (os.cpu_count() or 1) // len(words)))
         command = [sys.executable, "-m", "paddle.distributed.launch", *how, "--log_dir", logs, "--max_restart", "0", *script]
-        code, asked = _wait(subprocess.Popen(command, env=environment, start_new_session=True))
-        if asked is not None:
-            asked()
+        code, check = _wait(subprocess.Popen(command, env=environment, start_new_session=True))
+        check()
         if code:
             for log in sorted(Path(logs).glob("workerlog.*"))[1:]:
                 say(f"--- {log.name}, its last lines:")
@@ -105,24 +108,21 @@ def launch(devices: str, backend: str, *, arguments: list[str]) -> None:
             )
 
 
-def _wait(process: subprocess.Popen[bytes]) -> tuple[int, Callable[[], None] | None]:
-    """The exit code, and what to raise for a signal that came meanwhile and was passed on to every process."""
+def _wait(process: subprocess.Popen[bytes]) -> tuple[int, Check]:
+    """The exit code, and what tells of a signal that came meanwhile and was passed on to every process."""
     from .interrupt import after_this_step
 
     with after_this_step() as check:
         passed_on = False
-        while True:
-            try:
-                code = process.wait(timeout=0.2)
-                break
-            except subprocess.TimeoutExpired:
-                number = check.asked()
-                if number is not None and not passed_on:
-                    passed_on = True
-                    for child in _children(process.pid):
-                        with contextlib.suppress(ProcessLookupError):
-                            os.kill(child, number)
-        return code, (lambda: check()) if check.asked() is not None else None
+        while (code := process.poll()) is None:
+            time.sleep(0.2)
+            number = check.asked()
+            if number is not None and not passed_on:
+                passed_on = True
+                for child in _children(process.pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(child, number)
+    return code, check
 
 
 def _children(parent: int) -> Iterator[int]:

@@ -94,7 +94,7 @@ def _resident_mib(device: str, *, peak: bool = False) -> float:
         return used / 2**20
     from .memory import peak_memory_mib, resident_memory_mib
 
-    return float(peak_memory_mib() if peak else resident_memory_mib())
+    return float(peak_memory_mib() or 0) if peak else resident_memory_mib()
 
 
 def show_plan(track: str, *, json: bool, **options: Any) -> None:

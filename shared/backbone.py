@@ -298,6 +298,7 @@ class Backbone(nn.Layer):
         for index, block in enumerate(self.blocks):  # a graph cannot be recorded through zip(strict=True)
             if again and not hidden.stop_gradient:  # what is frozen keeps nothing for a backward pass
                 hidden, pre_norm = _recomputed(block, hidden, mask, places, key_places, taken)  # [b, l, h], [b, l, h]
+                new = LayerCache()
             else:
                 hidden, pre_norm, new = block(hidden, mask, places, key_places, taken, old_layers[index])  # [b, l, h], [b, l, h]
             if keep:

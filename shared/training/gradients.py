@@ -177,11 +177,11 @@ class Gradients:
         names = self._divisor_names
         return dict(zip(names, self.ranks.sum_numbers([own.get(name, 0.0) for name in names]), strict=True))
 
-    def _replaced(self, part: Any, step: int) -> Any:
+    def _replaced(self, part: Any, replacement: RandomReplacement, step: int) -> Any:
         segments, valid = self.layer.replaceable(part)  # [b, l], [b] or [b, l]
         if not segments.any():
             return part
-        return {**part, "ids": self._replacement(part["ids"], segments, valid, step=step)}  # [b, l]
+        return {**part, "ids": replacement(part["ids"], segments, valid, step=step)}  # [b, l]
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.settings.amp == "O0":

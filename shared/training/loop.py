@@ -65,7 +65,9 @@ Event = Step | Evaluated
 
 
 class Collate(Protocol):
-    def __call__(self, rows: np.ndarray, *, epoch: int) -> Any: ...
+    """Makes a batch of ``rows`` [b]; the same for the same rows and epoch."""
+
+    def __call__(self, rows: np.ndarray, /, *, epoch: int) -> Any: ...
 
 
 @dataclass

@@ -74,7 +74,7 @@ def test_the_loss_curve_is_that_of_one_process_with_the_doubled_batch(runs):
 
 def test_only_the_first_process_writes(runs):
     assert {path.name for path in (runs / "one").iterdir()} == {path.name for path in (runs / "both").iterdir()}
-    assert not [path for path in runs.rglob("*.part")] and not (runs / "both" / "run.lock").exists()
+    assert not list(runs.rglob("*.part")) and not (runs / "both" / "run.lock").exists()
 
 
 def test_prediction_and_evaluation_are_those_of_one_process(runs, monkeypatch, capfd):
