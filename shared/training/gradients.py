@@ -65,7 +65,7 @@ class Gradients:
         """
         if self._replacement is not None:
             first = step * self.settings.accumulation  # parts draw apart from each other
-            parts = [self._replaced(part, first + number) for number, part in enumerate(parts)]
+            parts = [self._replaced(part, self._replacement, first + number) for number, part in enumerate(parts)]
         divisors = self._divisors(parts)
         found = self._pass(parts, divisors)
         self.ranks.sum_gradients(self.parameters)
