@@ -1,7 +1,7 @@
 """Presses Ctrl-C inside a named function: a JSON list of cases on standard input, a JSON list of results out.
 
-A case: ``arguments`` of lic, ``inside`` (SIGINT comes when that function is on the main thread's stack) and perhaps ``text`` (standard
-input). A result: ``code``, ``err``, ``pressed`` (whether the function was met) and ``files`` (path to SHA-256).
+A case: ``arguments`` of lic, ``inside`` (the signal comes when that function is on the main thread's stack), perhaps ``sent`` (another signal
+than SIGINT) and ``text`` (standard input). A result: ``code``, ``err``, ``pressed`` (whether the function was met) and ``files`` (path to SHA-256).
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def on_stack(name: str) -> bool:
     return False
 
 
-def case(place: str, arguments: list[str], inside: str, text: str = "") -> dict:
+def case(place: str, arguments: list[str], inside: str, text: str = "", sent: int = signal.SIGINT) -> dict:
     from pipelines.cli import run
 
     os.chdir(place)
@@ -34,7 +34,7 @@ def case(place: str, arguments: list[str], inside: str, text: str = "") -> dict:
         while not over.wait(0.0002):
             if on_stack(inside):
                 pressed.set()
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), sent)
                 return
 
     finger = threading.Thread(target=press)

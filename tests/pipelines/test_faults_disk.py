@@ -18,8 +18,8 @@ from shared.files import LineLog, atomic_write
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "samples" / "event"
 QUICK = ["--recipe", "quick", "--data", str(DATA), "--set", "training.max_records=40"]
-WEIGHTS_KIB = 4096
-"""Room for one weights file of the quick recipe, not for two."""
+WEIGHTS_KIB, CHECKPOINT_KIB = 2540, 7600
+"""Of the quick recipe with these records: a little more than its weights, and than a checkpoint."""
 
 
 def namespace():
@@ -37,6 +37,8 @@ def disks(tmp_path_factory, trained):
     base = tmp_path_factory.mktemp("disks")
     for name in ("empty", "place", "predicted"):
         (base / name).mkdir()
+    shutil.copytree(trained(), base / "begun")
+    (base / "begun" / "runs" / "event" / "quick" / "finished.json").unlink()
     shutil.copytree(trained() / "data", base / "cached" / "data")
     shutil.copytree(trained() / "runs", base / "predicted" / "runs")
     (base / "predicted" / "submissions").mkdir()
@@ -46,18 +48,28 @@ def disks(tmp_path_factory, trained):
         archive.writestr("dev.json", '{"text": "海螺湾", "id": "b"}\n' * 20000)
     train = ["train", "event", *QUICK, "--set", "training.epochs=1"]
     longer = ["train", "event", *QUICK, "--set", "training.epochs=2"]
+    resume = [*longer, "--resume"]
     predict = ["predict", "event"]
     cases = {
         "full: preprocess": {"copy": "empty", "free": 16, "arguments": ["preprocess", "event", *QUICK]},
         "full: train, no room for features": {"copy": "empty", "free": 16, "arguments": train},
         "full: train, no room for the settings": {"copy": "cached", "free": 20, "arguments": train},
-        "full: train, no room for weights": {"copy": "cached", "free": 500, "arguments": train},
-        "full: train, no room for better weights": {"copy": "cached", "free": 2 * WEIGHTS_KIB - 1000, "arguments": longer},
+        "full: train, no room for figures": {"copy": "cached", "free": 36, "arguments": train},
+        "full: train, no room for weights": {"copy": "cached", "free": 500, "arguments": longer, "then": resume},
+        "full: train, no room for a checkpoint": {"copy": "cached", "free": WEIGHTS_KIB + 4000, "arguments": longer, "then": resume},
+        "full: train, no room for a second one": {
+            "copy": "cached",
+            "free": WEIGHTS_KIB + CHECKPOINT_KIB + 4000,
+            "arguments": longer,
+            "then": resume,
+        },
+        "room enough: train": {"copy": "cached", "free": 40000, "arguments": longer},
         "full: predict": {"copy": "predicted", "free": 0, "arguments": predict},
         "full: predict to a folder": {"copy": "predicted", "free": 4, "arguments": [*predict, "--out", "new/mine.zip"]},
         "full: import": {"copy": "empty", "free": 100, "arguments": ["data", "import", "event", str(base / "DuEE.zip")]},
         "read-only: preprocess": {"copy": "empty", "read_only": True, "arguments": ["preprocess", "event", *QUICK]},
         "read-only: train": {"copy": "cached", "read_only": True, "arguments": train},
+        "read-only: resume": {"copy": "begun", "read_only": True, "arguments": [*train, "--resume"]},
         "read-only: predict": {"copy": "predicted", "read_only": True, "arguments": predict},
         "read-only: import": {"copy": "empty", "read_only": True, "arguments": ["data", "import", "event", str(base / "DuEE.zip")]},
     }
@@ -84,6 +96,7 @@ def before(folder, *inside):
         ("full: preprocess", "LIC-O001"),
         ("full: train, no room for features", "LIC-O001"),
         ("full: train, no room for the settings", "LIC-O001"),
+        ("full: train, no room for figures", "LIC-O001"),
         ("full: import", "LIC-O001"),
         ("read-only: preprocess", "LIC-O002"),
         ("read-only: train", "LIC-O002"),
@@ -100,22 +113,53 @@ def test_nothing_is_left(case, code, disks, trained):
     assert set(result["files"]) == started_with
 
 
-def test_a_train_that_could_keep_nothing_says_so(disks):
-    result = disks["full: train, no room for weights"]
-    assert result["code"] == 1 and "LIC-O001" in result["err"] and "runs/event/quick/last.safetensors: " in result["err"]
-    assert "kept in runs/event/quick: settings, figures and no weights yet." in result["err"]
-    names = {Path(name).name for name in result["files"] if name.startswith("runs/event/quick/")}
-    assert names == {"config.toml", "encoder.json", "vocab.txt", "schema.json", "environment.json", "metrics.jsonl", "timing.jsonl"}
+SETTINGS = {"config.toml", "encoder.json", "vocab.txt", "schema.json", "environment.json"}
 
 
-def test_a_train_keeps_the_best_weights_when_the_disk_fills_up(disks):
-    result = disks["full: train, no room for better weights"]
-    assert result["code"] == 1 and "LIC-O001" in result["err"] and "Traceback" not in result["err"]
-    assert "the weights that were best on dev so far." in result["err"] and "(best so far)" in result["err"]
-    run_files = {name for name in result["files"] if name.startswith("runs/event/quick/")}
-    assert {f"runs/event/quick/{name}" for name in ("weights.safetensors", "last.safetensors", "best.json")} <= run_files
-    assert not any(".part" in name for name in run_files)
-    assert result["files"]["runs/event/quick/weights.safetensors"] == result["files"]["runs/event/quick/last.safetensors"]
+def run_files(files):
+    return {name.removeprefix("runs/event/quick/"): sum_ for name, sum_ in files.items() if name.startswith("runs/event/quick/")}
+
+
+@pytest.mark.parametrize(
+    ("case", "file", "kept", "said"),
+    [
+        ("weights", "weights.safetensors", set(), "no checkpoint and no weights yet"),
+        (
+            "a checkpoint",
+            "checkpoints/0000001-step-5",
+            {"weights.safetensors", "best.json"},
+            "no checkpoint and the weights that were best on dev so far",
+        ),
+        (
+            "a second one",
+            "checkpoints/0000002-step-10",
+            {"weights.safetensors", "best.json", "checkpoints", "checkpoints/0000001-step-5"},
+            "its checkpoints and the weights that were best on dev so far",
+        ),
+    ],
+)
+def test_a_train_on_a_disk_that_fills_up_keeps_what_it_had_and_goes_on_when_there_is_room(case, file, kept, said, disks):
+    result, wanted = disks[f"full: train, no room for {case}"], disks["room enough: train"]
+    assert result["code"] == 1 and result["err"].count("[LIC-") == 1 and "Traceback" not in result["err"]
+    assert f"runs/event/quick/{file}: [LIC-O001]" in result["err"]
+    assert f"kept in runs/event/quick: settings, figures, {said}; when the cause is mended, go on with --resume." in result["err"]
+    inside = {"manifest.json", "metrics.jsonl", "optimizer.safetensors", "state.json", "weights.safetensors"}
+    whole = {f"{folder}/{name}" for folder in kept if "step" in folder for name in inside}
+    assert set(run_files(result["files"])) == SETTINGS | {"metrics.jsonl", "timing.jsonl"} | kept | whole
+    assert wanted["code"] == 0 and result["then"]["code"] == 0, result["then"]["err"]
+    found, same = run_files(result["then"]["files"]), run_files(wanted["files"])
+    assert {name for name in found if "step" not in name} == {name for name in same if "step" not in name}
+    for name in ("weights.safetensors", "best.json", "metrics.jsonl", "finished.json"):
+        assert found[name] == same[name], name
+
+
+def test_a_resume_on_a_disk_that_is_read_only_changes_nothing(disks, trained):
+    result = disks["read-only: resume"]
+    assert result["code"] == 1 and result["err"].count("[LIC-") == 1 and "LIC-O002" in result["err"] and "Traceback" not in result["err"]
+    inside = Path("runs", "event", "quick")
+    there = {name.removeprefix(f"{inside}/"): hashlib.sha256((trained() / name).read_bytes()).hexdigest() for name in before(trained(), inside)
+             if (trained() / name).is_file() and not name.endswith("finished.json")}  # fmt: skip
+    assert {name: sum_ for name, sum_ in run_files(result["files"]).items() if sum_ != "folder"} == there
 
 
 @pytest.mark.parametrize(

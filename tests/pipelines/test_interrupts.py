@@ -1,8 +1,9 @@
-"""Ctrl-C at each stage: exit 130, one line, nothing half-written, nothing of before touched (see interrupted.py)."""
+"""Ctrl-C and SIGTERM at each stage: exit 130 or 143, one line, nothing half-written, nothing of before touched (see interrupted.py)."""
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ STAGES = {
     "train, before the first step": ([*TRAIN, "--set", "training.max_records=40"], "write_run"),
     "train, in a step": ([*TRAIN, "--set", "training.max_records=40"], "clip_gradients"),
     "train, in evaluation": ([*TRAIN, "--set", "training.max_records=40"], "decode_batch"),
+    "train, terminated in a step": ([*TRAIN, "--set", "training.max_records=40"], "clip_gradients"),
     "predict": (["predict", "event", "--input", "tall/test1.json"], "decode_batch"),
     "predict, while writing": (["predict", "event", "--input", "tall/test1.json"], "write_submission"),
     "evaluate": (["evaluate", "event", "--data", "tall"], "decode_batch"),
@@ -35,7 +37,8 @@ STAGES = {
     "score": (["score", "event", "tall/dev.json", "submissions/duee.zip"], "read_records"),
     "submit check": (["submit", "check", "event", "submissions/duee.zip", "--against", "tall/test1.json"], "read_records"),
 }
-LEAVES_A_RUN = {"train, in a step", "train, in evaluation"}
+LEAVES_A_RUN = {"train, in a step", "train, in evaluation", "train, terminated in a step"}
+TERMINATED = {"train, terminated in a step"}
 
 
 def tall(source, target, count):
@@ -64,10 +67,12 @@ def base(tmp_path_factory, trained):
 def results(base):
     """Stage to what Ctrl-C did there; all in one process, since paddle takes seconds to start."""
     cases = []
-    for number, (arguments, inside) in enumerate(STAGES.values()):
+    for number, (stage, (arguments, inside)) in enumerate(STAGES.items()):
         place = base.with_name(f"stage{number}")
         shutil.copytree(base, place)
-        cases.append({"place": str(place), "arguments": arguments, "inside": inside, "text": "温青禾出任《纸鸢》导演。" * 2000})
+        sent = signal.SIGTERM if stage in TERMINATED else signal.SIGINT
+        text = "温青禾出任《纸鸢》导演。" * 2000
+        cases.append({"place": str(place), "arguments": arguments, "inside": inside, "text": text, "sent": sent})
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("interrupted.py"))],
         input=json.dumps(cases),
@@ -81,11 +86,12 @@ def results(base):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_ctrl_c(stage, results, base):
+def test_a_signal(stage, results, base):
     result = results[stage]
-    assert result["pressed"] and result["code"] == 130, result["err"]
+    code, last = (143, "lic: terminated") if stage in TERMINATED else (130, "lic: interrupted")
+    assert result["pressed"] and result["code"] == code, result["err"]
     said = [line for line in result["err"].splitlines() if line.strip()]
-    assert said[-1] == "lic: interrupted" and "Traceback" not in result["err"] and "[LIC-" not in result["err"]
+    assert said[-1] == last and "Traceback" not in result["err"] and "[LIC-" not in result["err"]
     there = {str(path.relative_to(base)) for path in base.rglob("*")}
     new = {name for name in result["files"] if name not in there}
     assert not any(".part" in name for name in new)
@@ -94,12 +100,15 @@ def test_ctrl_c(stage, results, base):
     }
     beyond = {name for name in new if not name.startswith("data/cache") and name != "data"}
     if stage in LEAVES_A_RUN:
-        assert {Path(name).name for name in beyond} == {
-            *("quick-2", "config.toml", "encoder.json", "vocab.txt", "schema.json", "environment.json"),
-            *("weights.safetensors", "last.safetensors", "metrics.jsonl", "timing.jsonl"),
+        own = {name.removeprefix("runs/event/quick-2/"): result["files"][name] for name in beyond - {"runs/event/quick-2"}}
+        checkpoint = next(name for name in own if name.startswith("checkpoints/0000001-step-") and "/" not in name[12:])
+        assert set(own) == {
+            *("config.toml", "encoder.json", "vocab.txt", "schema.json", "environment.json", "checkpoints", checkpoint),
+            *("weights.safetensors", "metrics.jsonl", "timing.jsonl", "curves.png"),
+            *(f"{checkpoint}/{name}" for name in ("manifest.json", "metrics.jsonl", "optimizer.safetensors", "state.json", "weights.safetensors")),
         }
-        assert result["files"]["runs/event/quick-2/weights.safetensors"] == result["files"]["runs/event/quick-2/last.safetensors"]
-        assert "the last ones, not evaluated" in result["err"]
+        assert all(own[name] == own[f"{checkpoint}/{name}"] for name in ("weights.safetensors", "metrics.jsonl"))
+        assert "go on with the same command and --resume" in result["err"] and "the last ones, not evaluated" in result["err"]
     else:
         assert beyond == set()
     if stage.startswith(("preprocess", "train, before the run")):
