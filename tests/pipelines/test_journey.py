@@ -24,10 +24,16 @@ CONTENTS = {
     "environment.json",
     "weights.safetensors",
     "best.json",
-    "last.safetensors",
     "metrics.jsonl",
     "timing.jsonl",
+    "checkpoints",
+    "curves.png",
+    "finished.json",
 }
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def train(*settings, data=SAMPLES, more=()):
@@ -185,10 +191,10 @@ def test_extract_reads_standard_input():
 
 
 def test_a_run_is_never_overwritten(capfd):
-    before = {path.name: path.read_bytes() for path in RUN.iterdir()}
+    before = files(RUN)
     assert train("training.epochs=1", more=["--run", str(RUN)]) == 2
     assert "LIC-U001" in capfd.readouterr().err
-    assert {path.name: path.read_bytes() for path in RUN.iterdir()} == before
+    assert files(RUN) == before
 
 
 @pytest.mark.parametrize(
@@ -276,7 +282,9 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit(tmp_path):
         assert train(*settings, more=["--run", str(tmp_path / name)]) == 0
     assert train(*settings, "training.seed=43", more=["--run", str(tmp_path / "other")]) == 0
     first, second, other = (tmp_path / name for name in ("first", "second", "other"))
-    for name in ("metrics.jsonl", "weights.safetensors", "last.safetensors", "config.toml", "vocab.txt"):
+    kept = [name for name in files(first) if name.startswith("checkpoints")]
+    assert len(kept) >= 4
+    for name in ("metrics.jsonl", "weights.safetensors", "config.toml", "vocab.txt", *kept):
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
     assert (first / "metrics.jsonl").read_bytes() != (other / "metrics.jsonl").read_bytes()
 
@@ -286,8 +294,9 @@ def test_ctrl_c_keeps_the_last_weights(tmp_path, report, press_ctrl_c):
     figures = target / "metrics.jsonl"
     arguments = ["train", "event", "--recipe", "quick", "--data", SAMPLES, "--run", target, "--set", "training.epochs=500"]
     press_ctrl_c(*arguments, when=lambda: figures.is_file() and figures.read_text().count("\n") >= 3)
-    assert {path.name for path in target.iterdir()} == CONTENTS - {"best.json"}
-    assert (target / "weights.safetensors").read_bytes() == (target / "last.safetensors").read_bytes()
+    assert {path.name for path in target.iterdir()} == CONTENTS - {"best.json", "finished.json"}
+    (kept,) = (target / "checkpoints").iterdir()
+    assert (target / "weights.safetensors").read_bytes() == (kept / "weights.safetensors").read_bytes()
     steps = lines(target / "metrics.jsonl")
     assert len(steps) >= 3 and all("loss" in row for row in steps)
     assert report("evaluate", "event", "--run", target)["records"] == RECORDS["dev"]
