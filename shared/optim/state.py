@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import paddle
 from paddle import nn
+from paddle.base.layer_helper import LayerHelper
 
 from .slots import HALF
 
@@ -49,6 +50,8 @@ def set_optimizer_state(optimizer: paddle.optimizer.Optimizer, layer: nn.Layer, 
     unknown = [name for name in owners if name not in named]
     if unknown:
         raise ValueError(f"the state must fit this layer, found also {', '.join(unknown[:5])}: build the model as when it was saved")
+    if optimizer.helper is None:  # paddle 2.6 makes it at the first step
+        optimizer.helper = LayerHelper(type(optimizer).__name__)
     block = paddle.static.default_main_program().global_block()
     optimizer._create_accumulators(block, [named[name] for name in owners])
     present = optimizer_state(optimizer, layer)

@@ -7,6 +7,7 @@ import numpy as np
 import paddle
 import pytest
 from paddle import nn
+from paddle.base.layer_helper import LayerHelper
 
 from shared.optim import AdaX, AdaXL2, AdaXW, parameter_groups
 from shared.optim.state import optimizer_state, set_optimizer_state
@@ -164,6 +165,7 @@ def test_master_weights_of_half_precision_are_in_it(dtype):
     layers = [Model().to(dtype=dtype) for _ in range(2)]
     one, two = (adamw(1e-2, parameter_groups(layer), multi_precision=True) for layer in layers)
     named = [name for name, parameter in layers[0].named_parameters() if not parameter.stop_gradient]
+    one.helper = LayerHelper("AdamW")
     one._create_accumulators(paddle.static.default_main_program().global_block(), [dict(layers[0].named_parameters())[name] for name in named])
     rng = np.random.default_rng(0)
     for tensor in optimizer_state(one, layers[0]).values():
