@@ -193,6 +193,14 @@ def test_manifests_that_are_none(tmp_path, content):
     assert second.is_dir() and not first.exists()
 
 
+def test_a_size_that_is_not_the_files(tmp_path):
+    _, second = saved(tmp_path, [1, 2])
+    manifest = json.loads((second / "manifest.json").read_text())
+    manifest["files"]["weights.safetensors"]["bytes"] += 1
+    (second / "manifest.json").write_text(json.dumps(manifest))
+    assert is_state(newest_snapshot(tmp_path), 1)
+
+
 # -- pruning -----------------------------------------------------------------------------------------------------
 
 
