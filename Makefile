@@ -1,4 +1,4 @@
-# make test    make .venv, install, run the whole suite
+# make test    make .venv, install, run the whole suite, two files at a time
 # make demo    the three tracks on the bundled sample: train, evaluate, predict, zips, one table of scores
 # make check   lint, types
 # make crash   200 trainings killed at points of their writing and at random moments, each gone on with to the same end
@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 .PHONY: test demo check crash install clean
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	LIC_THREADS=$${LIC_THREADS:-1} $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 demo: $(STAMP)
 	$(BIN)/lic demo --strict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -87,8 +88,8 @@ class Driver:
     # -- events ----------------------------------------------------------------------------------------------------
 
     def _step(self, event: Step, metrics: LineLog | None, timing: LineLog | None, seconds: float) -> None:
-        row = {"step": event.step, "epoch": round(event.epoch, 4), "loss": event.loss, "rate": event.rate, "grad_norm": event.grad_norm}
-        row.update(event.extra)
+        told = {"step": event.step, "epoch": round(event.epoch, 4), "loss": event.loss, "rate": event.rate, "grad_norm": event.grad_norm}
+        row: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in (told | dict(event.extra)).items()}  # JSON has no NaN
         if event.skipped:
             row["skipped"] = True
             self._skipped += 1

@@ -132,6 +132,15 @@ class Recipe(Settings):
     training: TrainingSettings
     decode: dict[str, Any] = {}
 
+    @model_validator(mode="after")
+    def _fgm_needs_embeddings(self) -> Recipe:
+        if self.training.fgm_epsilon and self.encoder.frozen_layers is not None:
+            raise ValueError(
+                f"training.fgm_epsilon {self.training.fgm_epsilon} with encoder.frozen_layers {self.encoder.frozen_layers}: "
+                "it moves the embeddings along their gradient, which frozen ones have not: leave one out"
+            )
+        return self
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values; what is not set is left out, since TOML has no null."""
         return self.model_dump(exclude_none=True)

@@ -43,12 +43,12 @@ class FGM:
         deltas = [self._delta(weight) for weight in self.weights]  # [n, h] each
         self._copies, self._deltas = [weight.detach().clone() for weight in self.weights], deltas  # [n, h] each
         for weight, copy, delta in zip(self.weights, self._copies, deltas, strict=True):
-            weight.set_value(copy + delta)
+            weight.set_value(copy + delta.astype(copy.dtype))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         changed = kind is None and any(
-            not bool(paddle.equal_all(weight, copy + delta))
+            not bool(paddle.equal_all(weight, copy + delta.astype(copy.dtype)))
             for weight, copy, delta in zip(self.weights, self._copies, self._deltas, strict=True)
         )
         for weight, copy in zip(self.weights, self._copies, strict=True):
