@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import paddle
@@ -25,8 +26,21 @@ def dropout(x: paddle.Tensor, rate: float, training: bool) -> paddle.Tensor:
         return x  # [...]
     if not (paddle.in_dynamic_mode() and x.place.is_cpu_place()):
         return x * F.dropout(paddle.ones_like(x), rate)  # [...]: a product, so that it can be differentiated twice
-    factors = paddle.to_tensor(drawn_factors(x.shape, rate))  # [...]
-    return x * (factors if x.dtype == paddle.float32 else factors.astype(x.dtype))  # [...]
+    return _Product.apply(x, drawn_factors(x.shape, rate))  # [...]
+
+
+class _Product(paddle.autograd.PyLayer):
+    """``x`` times an array; Paddle's own product would compute the array's gradient too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: paddle.Tensor, array: np.ndarray) -> paddle.Tensor:
+        factors = paddle.to_tensor(array)  # [...]
+        ctx.factors = factors if x.dtype == paddle.float32 else factors.astype(x.dtype)  # [...]
+        return x * ctx.factors  # [...]
+
+    @staticmethod
+    def backward(ctx: Any, upper: paddle.Tensor) -> paddle.Tensor:
+        return upper * ctx.factors  # [...]
 
 
 def drawn_factors(shape: Sequence[int], rate: float) -> np.ndarray:

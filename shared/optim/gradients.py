@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import paddle
 from paddle.nn.clip import get_tensor_from_selected_rows, merge_selected_rows
 
+from ..threads import side_by_side
 from .slots import Slot
 
 
@@ -42,3 +44,20 @@ def refuse_not_finite(pairs: Sequence[tuple[Slot, paddle.Tensor]]) -> None:
                 f"gradients must be finite, found {wrong} of {math.prod(tensor.shape)} that are not in {slot.parameter.name}: "
                 "nothing was updated; lower the learning rate, clip the gradients, or train under a GradScaler"
             )
+
+
+def joint_norm(gradients: Sequence[paddle.Tensor]) -> float:
+    """The L2 norm of all gradients together, in float32; 0 for none. One wait for all."""
+    if not gradients:
+        return 0.0
+
+    def squares(gradient: paddle.Tensor) -> paddle.Tensor:
+        return paddle.square(gradient.astype("float32")).sum()  # []
+
+    found = side_by_side([partial(squares, gradient) for gradient in gradients], [gradient.size for gradient in gradients])
+    return math.sqrt(float(paddle.add_n(found)))
+
+
+def scale_gradients(gradients: Sequence[paddle.Tensor], factor: float) -> None:
+    """Multiplies all gradients in place."""
+    side_by_side([partial(gradient.scale_, factor) for gradient in gradients], [gradient.size for gradient in gradients])
