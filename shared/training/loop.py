@@ -20,6 +20,8 @@ from paddle import nn
 
 from ..errors import work_error
 from ..optim import EMA, AdaX, AdaXL2, AdaXW, linear_schedule, parameter_groups
+from ..optim.adamw import AdamW
+from ..optim.gradients import joint_norm, scale_gradients
 from .gradients import Gradients
 from .order import DataOrder, share_of
 from .parallel import Ranks
@@ -286,7 +288,7 @@ def make_optimizer(layer: nn.Layer, settings: LoopSettings) -> paddle.optimizer.
         layer_decay=settings.layer_decay,
     )
     if settings.optimizer == "adamw":
-        return paddle.optimizer.AdamW(learning_rate=settings.learning_rate, parameters=groups, weight_decay=0.0)
+        return AdamW(learning_rate=settings.learning_rate, parameters=groups, weight_decay=0.0)
     kinds = {"adax": AdaX, "adax_l2": AdaXL2, "adax_w": AdaXW}
     return kinds[settings.optimizer](settings.learning_rate, groups, check_finite=False)  # the loop checks the norm
 
@@ -299,12 +301,8 @@ def clip_gradients(parameters: Sequence[paddle.Tensor], limit: float, *, scale: 
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return 0.0
-    with paddle.no_grad():
-        squares = paddle.add_n([paddle.square(gradient.astype("float32")).sum() for gradient in gradients])  # []
-    norm = math.sqrt(float(squares)) / scale
+    norm = joint_norm(gradients) / scale
     factor = min(1.0, limit / norm if norm else 1.0) / scale
     if math.isfinite(norm) and factor != 1.0:
-        with paddle.no_grad():
-            for gradient in gradients:
-                gradient.scale_(factor)
+        scale_gradients(gradients, factor)
     return norm
