@@ -1,5 +1,7 @@
 """Recipes are closed and typed: what is wrong is said with the key, and with the nearest right name."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -90,6 +92,32 @@ def test_set_reaches_tables_that_the_recipe_does_not_write(tmp_path):
 def test_malformed_set(override):
     (problem,) = problems("quick", override)
     assert problem.code == "LIC-R003" and f"--set {override}" in problem.found
+
+
+@pytest.mark.parametrize(
+    "settings_",
+    [
+        ["training.fgm_epsilon=0.5", "encoder.frozen_layers=1"],
+        ["training.fgm_epsilon=0.5", "training.penalty_epsilon=1"],
+        ["training.penalty_epsilon=1", "training.amp=O1"],
+        ["training.patience=2", "training.train_on=train+dev"],
+        ["encoder.frozen_layers=9"],
+    ],
+)
+def test_what_does_not_go_together_is_refused(settings_):
+    with pytest.raises(InputError) as caught:
+        load_recipe(EVENT.recipes, "quick", settings_)
+    assert {problem.code for problem in caught.value.problems} == {"LIC-R006"}
+
+
+@pytest.mark.parametrize(("track", "name"), SHIPPED)
+def test_a_header_says_command_hardware_cost_and_score(track, name):
+    text = (get_task(track).recipes / f"{name}.toml").read_text(encoding="utf-8")
+    header = dict(re.findall(r"^#   (\w+): +(.+)$", text.split("\n[")[0], re.M))
+    assert list(header) == ["Command", "Hardware", "Cost", "Score"]
+    assert header["Command"].startswith(f"lic train {track}") and (name == "default" or f"--recipe {name}" in header["Command"])
+    assert header["Cost"].startswith(("measured: ", "not measured"))
+    assert header["Score"].startswith(("measured: ", "expected ")) and re.search(r"\.\d\d", header["Score"])
 
 
 def test_overrides_leave_the_shipped_file_alone():
