@@ -141,9 +141,6 @@ def fsync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-_fsync_folder = fsync_folder
-
-
 def write_text(path: str | Path, text: str) -> None:
     """Writes UTF-8 text atomically."""
     with atomic_write(path, "w") as file:
