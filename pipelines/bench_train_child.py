@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-WARM_UP = 3
+WARM_UP = 8
+"""Steps of several lengths before anything is timed: memory grows with each new one."""
 IGNORED = -100
 """The label of a place that has no loss, in both peers."""
 

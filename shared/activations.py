@@ -43,7 +43,7 @@ class _Gelu(paddle.autograd.PyLayer):
     @staticmethod
     def backward(ctx: Any, upper: paddle.Tensor) -> paddle.Tensor:
         x, below = ctx.saved_tensor()
-        density = paddle.exp((x * x).scale_(-0.5)).scale_(1.0 / math.sqrt(2.0 * math.pi))  # [...]
+        density = paddle.exp((x * x).scale_(-0.5, -0.5 * math.log(2.0 * math.pi)))  # [...]
         return density.multiply_(x).add_(below).multiply_(upper)  # [...]
 
 

@@ -35,8 +35,14 @@ def column_sums(rows: paddle.Tensor) -> paddle.Tensor:
     return paddle.matmul(paddle.ones([1, rows.shape[0]], dtype=rows.dtype), rows).reshape([-1])  # [c]
 
 
-def spread_sums(x: paddle.Tensor) -> paddle.Tensor:
-    """At every place the sum over its last axis: ``x`` [..., k] gives [..., k]."""
+def row_sums(x: paddle.Tensor) -> paddle.Tensor:
+    """Sums over the last axis, as a product: ``x`` [..., k] gives [..., 1]."""
     rows = x.reshape([-1, x.shape[-1]])  # [r, k]
     ones = paddle.ones([1, x.shape[-1]], dtype=x.dtype)  # [1, k]
-    return paddle.matmul(paddle.matmul(rows, ones, transpose_y=True), ones).reshape(x.shape)  # [..., k]
+    return paddle.matmul(rows, ones, transpose_y=True).reshape([*x.shape[:-1], 1])  # [..., 1]
+
+
+def spread(x: paddle.Tensor, size: int) -> paddle.Tensor:
+    """``x`` [..., 1] repeated along its last axis, as a product: [..., size]."""
+    ones = paddle.ones([1, size], dtype=x.dtype)  # [1, size]
+    return paddle.matmul(x.reshape([-1, 1]), ones).reshape([*x.shape[:-1], size])  # [..., size]

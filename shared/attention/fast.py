@@ -14,7 +14,7 @@ import paddle
 import paddle.nn.functional as F
 
 from ..dropout import drawn_factors
-from ..fast_gradients import affine, column_sums, spread_sums
+from ..fast_gradients import affine, column_sums, row_sums, spread
 
 
 class SelfAttention(paddle.autograd.PyLayer):
@@ -44,34 +44,31 @@ class SelfAttention(paddle.autograd.PyLayer):
         if mask is not None:
             scores.add_(mask)
         kept = softmax_(scores)  # [b, n, l, l]
-        factors = paddle.to_tensor(drawn_factors(scores.shape, rate)) if rate else None  # [b, n, l, l]
-        ctx.save_for_backward(rows, weight, query, key, value, kept)
-        ctx.factors, ctx.shape, ctx.masked = factors, (b, l, heads, h // heads), mask is not None
-        dropped = kept if factors is None else kept * factors  # [b, n, l, l]
-        return paddle.matmul(dropped, value).transpose([0, 2, 1, 3]).reshape([b, l, h])  # [b, l, h]
+        dropped = kept * paddle.to_tensor(drawn_factors(scores.shape, rate)) if rate else kept  # [b, n, l, l]
+        mixed = paddle.matmul(dropped, value)  # [b, n, l, d]
+        ctx.save_for_backward(rows, weight, query, key, value, kept, dropped, mixed)
+        ctx.masked = mask is not None
+        return mixed.transpose([0, 2, 1, 3]).reshape([b, l, h])  # [b, l, h]
 
     @staticmethod
     def backward(ctx: Any, gradient: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
-        rows, weight, query, key, value, kept = ctx.saved_tensor()
-        factors, (b, l, heads, d) = ctx.factors, ctx.shape
+        rows, weight, query, key, value, kept, dropped, mixed = ctx.saved_tensor()
+        b, heads, l, d = query.shape
         upper = gradient.reshape([b, l, heads, d]).transpose([0, 2, 1, 3])  # [b, n, l, d]
-        dropped = kept if factors is None else kept * factors  # [b, n, l, l]
         to_value = paddle.matmul(dropped, upper, transpose_x=True)  # [b, n, l, d]
-        to_scores = paddle.matmul(upper, value, transpose_y=True)  # [b, n, l, l]
-        if factors is not None:
-            to_scores.multiply_(factors)
-        to_scores.multiply_(kept)
-        to_scores.subtract_(spread_sums(to_scores).multiply_(kept))
+        # dropout's gradient times the weights is the gradient times the dropped weights, whose sum over the keys is upper times mixed
+        to_scores = paddle.matmul(upper, value, transpose_y=True).multiply_(dropped)  # [b, n, l, l]
+        to_scores.subtract_(spread(row_sums(upper * mixed), l).multiply_(kept))
         to_query = paddle.matmul(to_scores, key).scale_(1.0 / math.sqrt(d))  # [b, n, l, d]
         to_key = paddle.matmul(to_scores, query, transpose_x=True)  # [b, n, l, d]
-        inward = paddle.zeros_like(rows)  # [r, h]
-        to_weight, to_bias = [], []
+        inward, to_weight, to_bias = [], [], []
         for part, weights in zip((to_query, to_key, to_value), paddle.split(weight, 3, axis=1), strict=True):
             flat = part.transpose([0, 2, 1, 3]).reshape([b * l, heads * d])  # [r, h]
-            inward.add_(paddle.matmul(flat, weights, transpose_y=True))
+            inward.append(paddle.matmul(flat, weights, transpose_y=True))  # [r, h]
             to_weight.append(paddle.matmul(rows, flat, transpose_x=True))  # [h, h]
             to_bias.append(column_sums(flat))  # [h]
-        found = (inward.reshape([b, l, heads * d]), paddle.concat(to_weight, axis=1), paddle.concat(to_bias))  # [b, l, h], [h, 3 h], [3 h]
+        summed = inward[0].add_(inward[1]).add_(inward[2]).reshape([b, l, heads * d])  # [b, l, h]
+        found = (summed, paddle.concat(to_weight, axis=1), paddle.concat(to_bias))  # [b, l, h], [h, 3 h], [3 h]
         return (*found, None) if ctx.masked else found
 
 
@@ -84,8 +81,7 @@ def softmax_(scores: paddle.Tensor) -> paddle.Tensor:
     k = scores.shape[-1]
     if k >= _FAST_ROW:
         return F.softmax(scores, axis=-1)  # [b, n, l, k]
-    rows, ones = scores.reshape([-1, k]), paddle.ones([1, k], dtype=scores.dtype)  # [r, k], [1, k]
+    rows = scores.reshape([-1, k])  # [r, k]
     tops = F.max_pool1d(rows.unsqueeze(0), k).reshape([-1, 1])  # [r, 1]: a third of the time of max
-    rows = paddle.exp(rows.subtract_(paddle.matmul(tops, ones)))  # [r, k]
-    sums = paddle.matmul(rows, ones, transpose_y=True)  # [r, 1]
-    return rows.multiply_(paddle.matmul(paddle.reciprocal(sums), ones)).reshape(scores.shape)  # [b, n, l, k]
+    rows = paddle.exp(rows.subtract_(spread(tops, k)))  # [r, k]
+    return rows.multiply_(spread(paddle.reciprocal(row_sums(rows)), k)).reshape(scores.shape)  # [b, n, l, k]

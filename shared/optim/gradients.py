@@ -51,11 +51,9 @@ def joint_norm(gradients: Sequence[paddle.Tensor]) -> float:
     if not gradients:
         return 0.0
 
-    def squares(gradient: paddle.Tensor) -> paddle.Tensor:
-        return paddle.square(gradient.astype("float32")).sum()  # []
-
-    found = side_by_side([partial(squares, gradient) for gradient in gradients], [gradient.size for gradient in gradients])
-    return math.sqrt(float(paddle.add_n(found)))
+    with paddle.no_grad():
+        # on a CPU a third of the time of square and sum. One thread: Paddle's square would bring threads of its own, which spin for a while
+        return math.sqrt(float(paddle.add_n([paddle._C_ops.squared_l2_norm(gradient.astype("float32")).reshape([]) for gradient in gradients])))
 
 
 def scale_gradients(gradients: Sequence[paddle.Tensor], factor: float) -> None:

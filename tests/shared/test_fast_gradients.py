@@ -12,7 +12,7 @@ from shared.attention import MultiHeadAttention
 from shared.attention.fast import SelfAttention, softmax_
 from shared.backbone import Backbone, BackboneConfig
 from shared.dropout import drawn_factors
-from shared.fast_gradients import affine, column_sums, spread_sums, trains_in_float32
+from shared.fast_gradients import affine, column_sums, row_sums, spread, trains_in_float32
 from shared.linear import Linear
 from shared.masks import causal_mask, padding_mask
 
@@ -42,7 +42,9 @@ def same(found, wanted, tolerance=2e-6):
 def test_sums_by_products():
     rows = paddle.randn([5, 7])
     np.testing.assert_allclose(column_sums(rows).numpy(), rows.numpy().sum(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(spread_sums(rows).numpy(), rows.numpy().sum(axis=1, keepdims=True).repeat(7, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(row_sums(rows).numpy(), rows.numpy().sum(axis=1, keepdims=True), rtol=1e-4, atol=1e-6)
+    sums = row_sums(rows.reshape([5, 1, 7]))
+    np.testing.assert_array_equal(spread(sums, 3).numpy(), sums.numpy().repeat(3, axis=2))
     weight, bias = paddle.randn([7, 3]), paddle.randn([3])
     np.testing.assert_allclose(affine(rows, weight, bias).numpy(), rows.numpy() @ weight.numpy() + bias.numpy(), rtol=1e-5, atol=1e-6)
 
