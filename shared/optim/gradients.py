@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 import paddle
 from paddle.nn.clip import get_tensor_from_selected_rows, merge_selected_rows
 
-from ..threads import side_by_side
 from .slots import Slot
 
 
@@ -52,10 +50,12 @@ def joint_norm(gradients: Sequence[paddle.Tensor]) -> float:
         return 0.0
 
     with paddle.no_grad():
-        # on a CPU a third of the time of square and sum. One thread: Paddle's square would bring threads of its own, which spin for a while
+        # on a CPU a third of the time of square and sum
         return math.sqrt(float(paddle.add_n([paddle._C_ops.squared_l2_norm(gradient.astype("float32")).reshape([]) for gradient in gradients])))
 
 
 def scale_gradients(gradients: Sequence[paddle.Tensor], factor: float) -> None:
     """Multiplies all gradients in place."""
-    side_by_side([partial(gradient.scale_, factor) for gradient in gradients], [gradient.size for gradient in gradients])
+    with paddle.no_grad():
+        for gradient in gradients:
+            gradient.scale_(factor)
