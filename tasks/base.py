@@ -162,9 +162,13 @@ class Task(Protocol):
         vocabulary: Vocabulary,
         recipe: Recipe,
         *,
+        floor: float | None = None,
         progress: Progress | None = None,
     ) -> list[Any]:
-        """A prediction for every record, in order."""
+        """A prediction for every record, in order.
+
+        ``floor``: everything of at least about this probability counts, whatever ``[decode]`` says: candidates for ensembles and thresholds.
+        """
         ...
 
     def ceiling(self, features: Any, rows: Sequence[Any], schema: Any, *, recipe: Recipe) -> list[Any]:

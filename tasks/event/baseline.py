@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from .decode import Prediction
+from .predictions import Prediction
 from .records import EventRecord
 
 

@@ -12,8 +12,8 @@ from . import metric
 from .records import EventRecord
 
 if TYPE_CHECKING:
-    from .decode import Prediction
     from .features import Lost
+    from .predictions import Prediction
 
 COLLIDES = "collides with a longer argument in the same chain"
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import Problem, input_error
 
 from ..base import Progress, ReadResult, Task
-from ..recipe import FeatureSettings, Recipe, Settings, parse_settings
+from ..designs import GOLD_TOKENS, decode_all
+from ..recipe import FeatureSettings, Recipe
 from . import metric, records, submission
+from .models import DESIGNS
 from .records import EventRecord
 from .schema import EventSchema
 
@@ -18,19 +20,8 @@ if TYPE_CHECKING:
     from shared.text import Vocabulary
     from tasks.profile import Profile
 
-    from .decode import Prediction
     from .features import EventFeatures
-    from .models.crf import EventCrf
-
-
-CEILING_TOKENS = 4096
-"""Padded tokens a batch of gold tensors."""
-
-
-class DecodeSettings(Settings):
-    """The ``[decode]`` table. ``outside_shift`` is taken from the score of tag O: above 0 it trades precision for recall."""
-
-    outside_shift: float = 0.0
+    from .predictions import Prediction
 
 
 class EventTask:
@@ -89,14 +80,7 @@ class EventTask:
 
     # -- model -------------------------------------------------------------------------------------------------
     def check_recipe(self, recipe: Recipe) -> None:
-        """Raises InputError for a wrong key or value in ``[model]`` or ``[decode]``."""
-        self._model_settings(recipe)
-        parse_settings(DecodeSettings, recipe.decode, under="decode")
-
-    def _model_settings(self, recipe: Recipe) -> Any:
-        from .models.crf import CrfSettings
-
-        return parse_settings(CrfSettings, recipe.model, under="model")
+        DESIGNS.check(recipe)
 
     @property
     def feature_version(self) -> int:
@@ -117,64 +101,33 @@ class EventTask:
 
         return EventFeatures.load(folder)
 
-    def build_model(self, backbone: Any, schema: EventSchema, recipe: Recipe) -> EventCrf:
-        from .models.crf import EventCrf
-
-        ratio = recipe.training.head_learning_rate / recipe.training.learning_rate
-        settings = self._model_settings(recipe)
-        return EventCrf(backbone, num_pairs=len(schema.pairs), num_types=len(schema.types), settings=settings, head_ratio=ratio)
+    def build_model(self, backbone: Any, schema: EventSchema, recipe: Recipe) -> Any:
+        return DESIGNS.of(recipe).build(backbone, schema, recipe)
 
     def predict(
         self,
-        model: EventCrf,
+        model: Any,
         features: EventFeatures,
         rows: Sequence[EventRecord],
         schema: EventSchema,
         vocabulary: Vocabulary,
         recipe: Recipe,
         *,
+        floor: float | None = None,
         progress: Progress | None = None,
     ) -> list[list[Prediction]]:
         """Arguments of every record, in order."""
-        from shared.features.batches import token_budget_batches
+        from .predictions import to_predictions
 
-        from .decode import decode_batch, to_predictions
-
-        settings = parse_settings(DecodeSettings, recipe.decode, under="decode")
-        transitions = model.transitions()  # [r, k, k]
-        found, done = [], 0
-        for batch in token_budget_batches(features.lengths, recipe.training.evaluation_tokens):
-            emissions = model.outputs(model.collate(features, batch, vocabulary, labelled=False))  # [b, l, r, k]
-            found += decode_batch(
-                emissions, batch, features, transitions, allowed_start=model.allowed_start, outside_shift=settings.outside_shift
-            )
-            done += len(batch)
-            if progress is not None:
-                progress(done, len(features))
+        decoder = DESIGNS.of(recipe).decoder(model, features, rows, schema, vocabulary, recipe, floor=floor)
+        found = decode_all(decoder, features, tokens=recipe.training.evaluation_tokens, progress=progress)
         return to_predictions(found, features, rows, schema)
 
-    def ceiling(
-        self, features: EventFeatures, rows: Sequence[EventRecord], schema: EventSchema, *, recipe: Recipe
-    ) -> list[list[Prediction]]:
+    def ceiling(self, features: EventFeatures, rows: Sequence[EventRecord], schema: EventSchema, *, recipe: Recipe) -> list[list[Prediction]]:
         """What decoding gives when the head's output tensors are the gold ones: the representation's own ceiling."""
-        import numpy as np
+        from .predictions import to_predictions
 
-        from shared.features.batches import token_budget_batches
-        from shared.heads.crf import FORBIDDEN, bio_constraints
-
-        from .decode import decode_batch, gold_emissions, to_predictions
-        from .models.crf import gold_tags
-
-        settings = self._model_settings(recipe)
-        pairs = len(schema.pairs)
-        chains, labels = (pairs, 1) if settings.tagging == "per_role" else (1, pairs)
-        allowed, starts = bio_constraints(labels)  # [k, k], [k]
-        transitions = np.repeat(np.where(allowed, 0.0, FORBIDDEN).astype(np.float32)[None], chains, axis=0)  # [r, k, k]
-        found = []
-        for batch in token_budget_batches(features.lengths, CEILING_TOKENS if settings.tagging == "per_role" else CEILING_TOKENS // 8):
-            longest = int(features.ids.lengths[batch].max())
-            tags = np.stack([gold_tags(features.spans[row], longest, pairs, settings.tagging) for row in batch])  # [b, l, r]
-            found += decode_batch(gold_emissions(tags, 2 * labels + 1), batch, features, transitions, allowed_start=starts)
+        found = decode_all(DESIGNS.of(recipe).gold_decoder(features, rows, schema, recipe), features, tokens=GOLD_TOKENS)
         return to_predictions(found, features, rows, schema)
 
     def baseline(self, train: Sequence[EventRecord], rows: Sequence[EventRecord]) -> list[list[Prediction]]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from . import metric
-from .decode import Prediction
+from .predictions import Prediction
 from .records import ReadingRecord
 
 _CLAUSE = re.compile(r"[^\s，。！？；：、,!?;:]+")

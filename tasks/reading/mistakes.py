@@ -13,8 +13,8 @@ from .questions import kind_of
 from .records import ReadingRecord
 
 if TYPE_CHECKING:
-    from .decode import Prediction
     from .features import Lost
+    from .predictions import Prediction
 
 UNLIKELY = "longer than decode.max_answer_tokens, or another span is likelier"
 

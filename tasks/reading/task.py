@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import Problem, input_error
 
 from ..base import Progress, ReadResult, Task
+from ..designs import GOLD_TOKENS, decode_all
 from ..json_lines import visible
-from ..recipe import FeatureSettings, Recipe, parse_settings
+from ..recipe import FeatureSettings, Recipe
 from . import metric, records, submission
+from .models import DESIGNS
 from .records import ReadingRecord
 
 if TYPE_CHECKING:
     from shared.text import Vocabulary
     from tasks.profile import Profile
 
-    from .decode import Prediction
     from .features import ReadingFeatures
-    from .models.span import ReadingSpan
+    from .predictions import Prediction
 
 
 class ReadingTask:
@@ -72,18 +73,7 @@ class ReadingTask:
 
     # -- model -------------------------------------------------------------------------------------------------
     def check_recipe(self, recipe: Recipe) -> None:
-        self._model_settings(recipe.model)
-        self._decode_settings(recipe)
-
-    def _model_settings(self, model: Mapping[str, Any]) -> Any:
-        from .models.span import SpanSettings
-
-        return parse_settings(SpanSettings, model, under="model")
-
-    def _decode_settings(self, recipe: Recipe) -> Any:
-        from .decode import DecodeSettings
-
-        return parse_settings(DecodeSettings, recipe.decode, under="decode")
+        DESIGNS.check(recipe)
 
     @property
     def feature_version(self) -> int:
@@ -109,46 +99,32 @@ class ReadingTask:
 
         return ReadingFeatures.load(folder)
 
-    def build_model(self, backbone: Any, schema: None, recipe: Recipe) -> ReadingSpan:
-        from .models.span import ReadingSpan
-
-        return ReadingSpan(backbone, settings=self._model_settings(recipe.model), seed=recipe.training.seed)
+    def build_model(self, backbone: Any, schema: None, recipe: Recipe) -> Any:
+        return DESIGNS.of(recipe).build(backbone, schema, recipe)
 
     def predict(
         self,
-        model: ReadingSpan,
+        model: Any,
         features: ReadingFeatures,
         rows: Sequence[ReadingRecord],
         schema: None,
         vocabulary: Vocabulary,
         recipe: Recipe,
         *,
+        floor: float | None = None,
         progress: Progress | None = None,
     ) -> list[list[Prediction]]:
         """Answers to every question, in order, the best first."""
-        from shared.features.batches import token_budget_batches
-
-        from .decode import decode_batch
-
-        settings, budget = self._decode_settings(recipe), recipe.training.evaluation_tokens
-        answers: dict[int, list[Prediction]] = {}
-        for batch in token_budget_batches(features.lengths, budget):
-            logits = model.outputs(model.collate(features, batch, vocabulary, labelled=False), padded_tokens=budget)
-            answers.update(decode_batch(logits, batch, features, rows, settings))
-            if progress is not None:
-                progress(len(answers), len(features))
+        decoder = DESIGNS.of(recipe).decoder(model, features, rows, schema, vocabulary, recipe, floor=floor)
+        found = decode_all(decoder, features, tokens=recipe.training.evaluation_tokens, progress=progress)
+        answers: dict[int, list[Prediction]] = dict(found)
         return [answers[index] for index in range(len(rows))]
 
     def ceiling(self, features: ReadingFeatures, rows: Sequence[ReadingRecord], schema: None, *, recipe: Recipe) -> list[list[Prediction]]:
-        """What decoding gives when the head's logits are gold's: those of the first place that it can give back."""
-        from .decode import decode_batch, gold_logits
-
-        settings = self._decode_settings(recipe)
-        answers = []
-        for index in range(len(rows)):
-            logits = gold_logits(features, index, longest=settings.max_answer_tokens)
-            answers.append(decode_batch(logits, [index], features, rows, settings)[0][1])
-        return answers
+        """What decoding gives when the head's output tensors are the gold ones: the representation's own ceiling."""
+        found = decode_all(DESIGNS.of(recipe).gold_decoder(features, rows, schema, recipe), features, tokens=GOLD_TOKENS)
+        answers: dict[int, list[Prediction]] = dict(found)
+        return [answers[index] for index in range(len(rows))]
 
     def baseline(self, train: Sequence[ReadingRecord], rows: Sequence[ReadingRecord]) -> list[list[Prediction]]:
         from .baseline import first_clause

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from .decode import Mention, Prediction
+from .predictions import Mention, Prediction
 from .records import RelationRecord, Spo
 
 

@@ -13,8 +13,8 @@ from .records import RelationRecord, Spo
 from .schema import VALUE
 
 if TYPE_CHECKING:
-    from .decode import Mention, Prediction
     from .features import Lost
+    from .predictions import Mention, Prediction
 
 MIXED = "its spans or links cannot be told from those of other triples"
 

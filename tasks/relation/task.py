@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import Problem, input_error
 
 from ..base import Progress, ReadResult, Task
-from ..recipe import FeatureSettings, Recipe, parse_settings
+from ..designs import GOLD_TOKENS, decode_all
+from ..recipe import FeatureSettings, Recipe
 from . import metric, records, submission
+from .models import DESIGNS
 from .records import RelationRecord, Spo
 from .schema import RelationSchema
 
@@ -18,13 +20,8 @@ if TYPE_CHECKING:
     from shared.text import Vocabulary
     from tasks.profile import Profile
 
-    from .decode import Prediction
     from .features import RelationFeatures
-    from .models.casrel import RelationCasrel
-
-CEILING_TOKENS = 4096
-"""Padded tokens a batch of gold tensors."""
-
+    from .predictions import Prediction
 
 class RelationTask:
     """DuIE 2.0."""
@@ -82,18 +79,7 @@ class RelationTask:
 
     # -- model -------------------------------------------------------------------------------------------------
     def check_recipe(self, recipe: Recipe) -> None:
-        self._model_settings(recipe.model)
-        self._decode_settings(recipe)
-
-    def _model_settings(self, model: Mapping[str, Any]) -> Any:
-        from .models.casrel import CasrelSettings
-
-        return parse_settings(CasrelSettings, model, under="model")
-
-    def _decode_settings(self, recipe: Recipe) -> Any:
-        from .decode import DecodeSettings
-
-        return parse_settings(DecodeSettings, recipe.decode, under="decode")
+        DESIGNS.check(recipe)
 
     @property
     def feature_version(self) -> int:
@@ -116,50 +102,35 @@ class RelationTask:
 
         return RelationFeatures.load(folder)
 
-    def build_model(self, backbone: Any, schema: RelationSchema, recipe: Recipe) -> RelationCasrel:
-        from .models.casrel import RelationCasrel
-
-        return RelationCasrel(backbone, pairs=schema.pairs, settings=self._model_settings(recipe.model), seed=recipe.training.seed)
+    def build_model(self, backbone: Any, schema: RelationSchema, recipe: Recipe) -> Any:
+        return DESIGNS.of(recipe).build(backbone, schema, recipe)
 
     def predict(
         self,
-        model: RelationCasrel,
+        model: Any,
         features: RelationFeatures,
         rows: Sequence[RelationRecord],
         schema: RelationSchema,
         vocabulary: Vocabulary,
         recipe: Recipe,
         *,
+        floor: float | None = None,
         progress: Progress | None = None,
     ) -> list[list[Prediction]]:
         """Triples of every record, in order."""
-        from shared.features.batches import token_budget_batches
+        from .predictions import to_predictions
 
-        from .decode import decode_batch, to_predictions
-
-        settings = self._decode_settings(recipe)
-        found, done = [], 0
-        for batch in token_budget_batches(features.lengths, recipe.training.evaluation_tokens):
-            head = model.head(model.collate(features, batch, vocabulary, labelled=False))
-            found += decode_batch(head, batch, features, schema, model.link_types, settings)
-            done += len(batch)
-            if progress is not None:
-                progress(done, len(features))
+        decoder = DESIGNS.of(recipe).decoder(model, features, rows, schema, vocabulary, recipe, floor=floor)
+        found = decode_all(decoder, features, tokens=recipe.training.evaluation_tokens, progress=progress)
         return to_predictions(found, features, rows, schema)
 
     def ceiling(
         self, features: RelationFeatures, rows: Sequence[RelationRecord], schema: RelationSchema, *, recipe: Recipe
     ) -> list[list[Prediction]]:
         """What decoding gives when the head's output tensors are the gold ones: the representation's own ceiling."""
-        from shared.features.batches import token_budget_batches
+        from .predictions import to_predictions
 
-        from .decode import GoldHead, decode_batch, to_predictions
-        from .models.casrel import link_types
-
-        types, settings = link_types(schema.pairs), self._decode_settings(recipe)
-        found = []
-        for batch in token_budget_batches(features.lengths, CEILING_TOKENS):
-            found += decode_batch(GoldHead(features, batch, len(schema.pairs), types), batch, features, schema, types, settings)
+        found = decode_all(DESIGNS.of(recipe).gold_decoder(features, rows, schema, recipe), features, tokens=GOLD_TOKENS)
         return to_predictions(found, features, rows, schema)
 
     def baseline(self, train: Sequence[RelationRecord], rows: Sequence[RelationRecord]) -> list[list[Prediction]]:

@@ -1,1 +1,5 @@
-"""Models of the event track, one file each."""
+"""The models of the event track, one file each with its layer, and one with its decode."""
+
+from ...designs import Designs
+
+DESIGNS = Designs({"crf": f"{__name__}.crf_decode:Crf"})

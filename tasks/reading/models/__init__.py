@@ -1,1 +1,5 @@
-"""Models of the reading track, one file each."""
+"""The models of the reading track, one file each with its layer, and one with its decode."""
+
+from ...designs import Designs
+
+DESIGNS = Designs({"span": f"{__name__}.span_decode:Span"})

@@ -1,1 +1,5 @@
-"""Models of the relation track, one file each."""
+"""The models of the relation track, one file each with its layer, and one with its decode."""
+
+from ...designs import Designs
+
+DESIGNS = Designs({"casrel": f"{__name__}.casrel_decode:Casrel"})

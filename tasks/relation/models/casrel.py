@@ -234,7 +234,7 @@ class RelationCasrel(nn.Layer):
 
     # -- prediction ------------------------------------------------------------------------------------------------
     def head(self, batch: Batch) -> CasrelHead:
-        """The model's answers on one batch, for :func:`tasks.relation.decode.decode_batch`."""
+        """The model's answers on one batch, for :func:`tasks.relation.models.casrel_decode.decode_batch`."""
         return CasrelHead(self, batch)
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.event.decode import Prediction
 from tasks.event.features import Lost
+from tasks.event.predictions import Prediction
 from tasks.event.records import Argument, Event, EventRecord
 from tasks.registry import get_task
 

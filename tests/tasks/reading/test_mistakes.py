@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.reading.decode import Prediction
 from tasks.reading.metric import score_answer
+from tasks.reading.predictions import Prediction
 from tasks.reading.records import Answer, ReadingRecord
 from tasks.registry import get_task
 

@@ -10,9 +10,9 @@ from hypothesis.strategies import integers, lists
 
 from shared.backbone import Backbone, BackboneConfig
 from shared.text import Tokenizer, Vocabulary
-from tasks.reading.decode import DecodeSettings, decode_batch
 from tasks.reading.features import make_features
 from tasks.reading.models.span import ReadingSpan, SpanSettings, mark_asked
+from tasks.reading.models.span_decode import DecodeSettings, decode_batch
 from tasks.reading.records import Answer, ReadingRecord
 
 from ..parts import check_divergence, check_half_precision, check_parts_add_up, check_replacement, check_smoothing

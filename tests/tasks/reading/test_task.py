@@ -8,7 +8,7 @@ import pytest
 from shared.backbone import Backbone, BackboneConfig
 from shared.errors import InputError
 from shared.text import Tokenizer, Vocabulary
-from tasks.reading.decode import Prediction
+from tasks.reading.predictions import Prediction
 from tasks.reading.records import Answer, ReadingRecord, write_records
 from tasks.recipe import load_recipe
 from tasks.registry import get_task

@@ -9,8 +9,9 @@ from shared.optim import parameter_groups
 from shared.text import Tokenizer, Vocabulary
 from tasks.recipe import FeatureSettings, load_recipe
 from tasks.registry import get_task
-from tasks.relation.decode import GoldHead, Prediction
 from tasks.relation.models.casrel import DISTANCES, CasrelLogits, CasrelSettings, RelationCasrel, link_types, wrong_subjects
+from tasks.relation.models.casrel_decode import GoldHead
+from tasks.relation.predictions import Prediction
 from tasks.relation.records import RelationRecord, Spo
 from tasks.relation.schema import RelationSchema
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.registry import get_task
-from tasks.relation.decode import Mention, Prediction
 from tasks.relation.metric import normalise
+from tasks.relation.predictions import Mention, Prediction
 from tasks.relation.records import RelationRecord, Spo
 
 TASK = get_task("relation")

@@ -8,7 +8,7 @@ from shared.errors import InputError
 from shared.text import Tokenizer, Vocabulary
 from tasks.recipe import FeatureSettings, load_recipe
 from tasks.registry import get_task
-from tasks.relation.decode import Mention, Prediction
+from tasks.relation.predictions import Mention, Prediction
 from tasks.relation.records import RelationRecord, Spo
 from tasks.relation.schema import RelationSchema
 

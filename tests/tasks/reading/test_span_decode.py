@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.text import Tokenizer, Vocabulary
-from tasks.reading.decode import DecodeSettings, Prediction, best_spans, decode_batch, gold_logits
 from tasks.reading.features import make_features
+from tasks.reading.models.span_decode import DecodeSettings, best_spans, decode_batch, gold_logits
+from tasks.reading.predictions import Prediction
 from tasks.reading.records import Answer, ReadingRecord, read_records
 from tasks.recipe import load_recipe
 from tasks.registry import get_task

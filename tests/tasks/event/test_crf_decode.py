@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from shared.heads.crf import FORBIDDEN, bio_constraints
 from shared.text import Tokenizer, Vocabulary
-from tasks.event.decode import Prediction, decode_batch, gold_emissions, to_predictions
 from tasks.event.features import make_features
 from tasks.event.models.crf import gold_tags
+from tasks.event.models.crf_decode import decode_batch, gold_emissions
+from tasks.event.predictions import Prediction, to_predictions
 from tasks.event.records import Argument, Event, EventRecord, read_records
 from tasks.event.schema import EventSchema
 from tasks.recipe import FeatureSettings, load_recipe

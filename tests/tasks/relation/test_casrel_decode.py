@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from shared.text import Tokenizer, Vocabulary
 from tasks.recipe import FeatureSettings, load_recipe
 from tasks.registry import get_task
-from tasks.relation import decode
-from tasks.relation.decode import DecodeSettings, GoldHead, decode_batch, to_predictions
 from tasks.relation.features import make_features
+from tasks.relation.models import casrel_decode as decode
 from tasks.relation.models.casrel import link_types
+from tasks.relation.models.casrel_decode import DecodeSettings, GoldHead, decode_batch
+from tasks.relation.predictions import to_predictions
 from tasks.relation.records import RelationRecord, Spo, read_records
 from tasks.relation.schema import RelationSchema
 

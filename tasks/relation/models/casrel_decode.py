@@ -1,4 +1,4 @@
-"""From tag probabilities on the window grid to triples in the text: the one decode that predict, extract, evaluate and roundtrip share.
+"""CasRel: from tag probabilities on the window grid to triples of the windows, for predict, extract, evaluate and roundtrip alike.
 
 Notation: b windows, l tokens, n subjects, p (predicate, slot) pairs, m pairs of spans.
 """
@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations, product
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from pydantic import Field
 
 from shared.heads.half_pointer import all_pairs, nearest_pairs
+from shared.text import Vocabulary
 
-from ..recipe import Settings
-from .features import RelationFeatures
-from .records import RelationRecord
-from .schema import VALUE, RelationSchema
+from ...designs import Decoder, decode_settings, model_settings
+from ...recipe import Recipe, Settings
+from ..features import RelationFeatures
+from ..predictions import Found, Span
+from ..records import RelationRecord
+from ..schema import VALUE, RelationSchema
+from .casrel import CasrelSettings, RelationCasrel, link_types
 
 MOST_LINKED = 12
 CONDITIONED_TOKENS = 1 << 16
@@ -32,54 +36,6 @@ class DecodeSettings(Settings):
     object_threshold: float = Field(0.4, gt=0, lt=1)
     link_threshold: float = Field(0.5, gt=0, lt=1)
     max_span: int = Field(64, ge=1, description="longest subject or object")
-
-
-class Mention(NamedTuple):
-    """Verbatim ``text`` at characters ``start`` to ``end`` (half-open)."""
-
-    text: str
-    start: int
-    end: int
-
-
-class Prediction(NamedTuple):
-    """One triple; ``object``: (slot, mention), ``@value`` first. ``probability``: the least sure of its spans and links."""
-
-    predicate: str
-    subject: Mention
-    object: tuple[tuple[str, Mention], ...]
-    probability: float
-
-    def key(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
-        """The triple as strings."""
-        return self.predicate, self.subject.text, tuple((slot, mention.text) for slot, mention in self.object)
-
-    def as_row(self) -> dict[str, Any]:
-        """Plain values, spans half-open."""
-        return {
-            "subject": self.subject.text,
-            "predicate": self.predicate,
-            "object": {slot: mention.text for slot, mention in self.object},
-            "subject_span": [self.subject.start, self.subject.end],
-            "object_spans": {slot: [mention.start, mention.end] for slot, mention in self.object},
-            "probability": self.probability,
-        }
-
-
-class Span(NamedTuple):
-    """Inclusive tokens of a window, with a probability."""
-
-    first: int
-    last: int
-    probability: float
-
-
-class Found(NamedTuple):
-    """One triple of one window: ``slots`` are (pair, span), ``@value`` first."""
-
-    subject: Span
-    slots: tuple[tuple[int, Span], ...]
-    probability: float
 
 
 class Head(Protocol):
@@ -208,42 +164,6 @@ def _assemble(
                 yield (value, *chosen), min(scores, default=1.0)
 
 
-def to_predictions(
-    found: Iterable[tuple[int, Found]], features: RelationFeatures, records: Sequence[RelationRecord], schema: RelationSchema
-) -> list[list[Prediction]]:
-    """One set of triples a record, from those of all its windows, cut out of its text.
-
-    Equal triples count once with their best probability; a triple whose object is a part of another's (the same but for slots that it lacks)
-    goes, since another mention or window saw more.
-    """
-    best: list[dict[tuple, Prediction]] = [{} for _ in records]
-    for window, triple in found:
-        record, begin, _ = features.windows[window].tolist()
-        starts, ends, text = features.starts[record], features.ends[record], records[record].text
-
-        def mention(
-            span: Span, begin: int = begin, starts: np.ndarray = starts, ends: np.ndarray = ends, text: str = text
-        ) -> Mention:
-            start, end = int(starts[begin + span.first]), int(ends[begin + span.last])
-            return Mention(text[start:end], start, end)
-
-        slots = tuple((schema.pairs[pair][1], mention(span)) for pair, span in triple.slots)
-        predicate = schema.pairs[triple.slots[0][0]][0]
-        made = Prediction(predicate, mention(triple.subject), slots, triple.probability)
-        other = best[record].get(made.key())
-        if other is None or made.probability > other.probability:
-            best[record][made.key()] = made
-    return [_largest(row) for row in best]
-
-
-def _largest(row: dict[tuple, Prediction]) -> list[Prediction]:
-    objects: dict[tuple, list[set]] = defaultdict(list)
-    for predicate, subject, slots in row:
-        objects[predicate, subject].append(set(slots))
-    kept = [made for (predicate, subject, slots), made in row.items() if not any(set(slots) < other for other in objects[predicate, subject])]
-    return sorted(kept, key=lambda made: (made.subject.start, made.subject.end, made.predicate, made.object[0][1].start, made.object))
-
-
 class GoldHead:
     """Gold as a head: what a model without fault would answer on the windows ``rows`` of labelled features."""
 
@@ -280,3 +200,44 @@ class GoldHead:
             wanted = [subject, left, *spans[:2], right, *spans[2:]]
             answers.append(wanted in self.features.links[row].tolist())
         return np.asarray(answers, dtype=np.float32)  # [m]
+
+
+class Casrel:
+    """The design ``casrel``."""
+
+    settings = CasrelSettings
+    decode_settings = DecodeSettings
+
+    def build(self, backbone: Any, schema: RelationSchema, recipe: Recipe) -> RelationCasrel:
+        return RelationCasrel(backbone, pairs=schema.pairs, settings=model_settings(self, recipe), seed=recipe.training.seed)
+
+    def decoder(
+        self,
+        model: RelationCasrel,
+        features: RelationFeatures,
+        rows: Sequence[RelationRecord],
+        schema: RelationSchema,
+        vocabulary: Vocabulary,
+        recipe: Recipe,
+        *,
+        floor: float | None = None,
+    ) -> Decoder:
+        settings: DecodeSettings = decode_settings(self, recipe)
+        if floor is not None:
+            settings = settings.model_copy(update={"subject_threshold": floor, "object_threshold": floor, "link_threshold": floor})
+
+        def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
+            head = model.head(model.collate(features, batch, vocabulary, labelled=False))
+            return decode_batch(head, batch, features, schema, model.link_types, settings)
+
+        return decode
+
+    def gold_decoder(
+        self, features: RelationFeatures, rows: Sequence[RelationRecord], schema: RelationSchema, recipe: Recipe
+    ) -> Decoder:
+        types, settings = link_types(schema.pairs), decode_settings(self, recipe)
+
+        def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
+            return decode_batch(GoldHead(features, batch, len(schema.pairs), types), batch, features, schema, types, settings)
+
+        return decode

@@ -1,16 +1,24 @@
-"""From start and end scores on the windows to the answer in the passage: the one decode that predict, extract, evaluate and roundtrip share."""
+"""Span: from start and end scores on the windows to the answer in the passage, for predict, extract, evaluate and roundtrip alike."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from ..recipe import Settings
-from .features import ReadingFeatures
-from .records import ReadingRecord
+from shared.text import Vocabulary
+
+from ...designs import Decoder, decode_settings, model_settings
+from ...recipe import Recipe, Settings
+from ..features import ReadingFeatures
+from ..predictions import Prediction, stripped
+from ..records import ReadingRecord
+from .span import ReadingSpan, SpanSettings
+
+CANDIDATES = 20
+"""Answers a question that are kept as candidates."""
 
 
 class DecodeSettings(Settings):
@@ -18,16 +26,6 @@ class DecodeSettings(Settings):
 
     max_answer_tokens: int = Field(384, ge=1, description="longest answer")
     n_best: int = Field(1, ge=1, description="answers a question; the first is the one that counts")
-
-
-class Prediction(NamedTuple):
-    """Verbatim ``text`` without blanks at its ends, at characters ``start`` to ``end`` (half-open); ``probability``: of its first times of its
-    last token."""
-
-    text: str
-    start: int
-    end: int
-    probability: float
 
 
 def best_spans(windows: Sequence[tuple[np.ndarray, np.ndarray]], begins: Sequence[int], *, longest: int, count: int) -> list[tuple[int, int, float]]:
@@ -90,16 +88,9 @@ def decode_batch(
         spans = best_spans(logits[at : at + len(begins)], begins, longest=settings.max_answer_tokens, count=settings.n_best)
         at += len(begins)
         text, starts, ends = records[row].text, features.starts[row], features.ends[row]
-        made = [_stripped(text, int(starts[first]), int(ends[last]), probability) for first, last, probability in spans]
-        found.append((row, made or [_stripped(text, 0, len(text), 0.0)]))
+        made = [stripped(text, int(starts[first]), int(ends[last]), probability) for first, last, probability in spans]
+        found.append((row, made or [stripped(text, 0, len(text), 0.0)]))
     return found
-
-
-def _stripped(text: str, start: int, end: int, probability: float) -> Prediction:
-    answer = text[start:end]
-    start += len(answer) - len(answer.lstrip())
-    answer = answer.strip()
-    return Prediction(answer, start, start + len(answer), probability)
 
 
 def gold_logits(features: ReadingFeatures, row: int, *, score: float = 30.0, longest: int | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -119,3 +110,43 @@ def gold_logits(features: ReadingFeatures, row: int, *, score: float = 30.0, lon
                     logits[side, token - begin] = score
         made.append((logits[0], logits[1]))
     return made
+
+
+class Span:
+    """The design ``span``."""
+
+    settings = SpanSettings
+    decode_settings = DecodeSettings
+
+    def build(self, backbone: Any, schema: None, recipe: Recipe) -> ReadingSpan:
+        return ReadingSpan(backbone, settings=model_settings(self, recipe), seed=recipe.training.seed)
+
+    def decoder(
+        self,
+        model: ReadingSpan,
+        features: ReadingFeatures,
+        rows: Sequence[ReadingRecord],
+        schema: None,
+        vocabulary: Vocabulary,
+        recipe: Recipe,
+        *,
+        floor: float | None = None,
+    ) -> Decoder:
+        settings, budget = decode_settings(self, recipe), recipe.training.evaluation_tokens
+        if floor is not None:
+            settings = settings.model_copy(update={"n_best": max(settings.n_best, CANDIDATES)})
+
+        def decode(batch: np.ndarray) -> list[tuple[int, list[Prediction]]]:
+            logits = model.outputs(model.collate(features, batch, vocabulary, labelled=False), padded_tokens=budget)
+            return decode_batch(logits, batch, features, rows, settings)
+
+        return decode
+
+    def gold_decoder(self, features: ReadingFeatures, rows: Sequence[ReadingRecord], schema: None, recipe: Recipe) -> Decoder:
+        settings = decode_settings(self, recipe)
+
+        def decode(batch: np.ndarray) -> list[tuple[int, list[Prediction]]]:
+            logits = [window for row in batch for window in gold_logits(features, int(row), longest=settings.max_answer_tokens)]
+            return decode_batch(logits, batch, features, rows, settings)
+
+        return decode
