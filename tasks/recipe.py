@@ -91,6 +91,9 @@ class TrainingSettings(Settings):
     replacement_rows: float = Field(0.0, ge=0, le=1, description="share of the texts of which some input tokens are replaced by others of theirs")
     replacement_tokens: float = Field(0.3, ge=0, le=1, description="share of the tokens of such a text")
     rdrop: float = Field(0.0, ge=0, description="weight of the divergence of two passes (R-Drop), e.g. 1; twice the time")
+    teachers: list[str] = Field([], description="folders of trained runs whose mean outputs are soft targets (distillation)")
+    teacher_weight: float = Field(0.5, ge=0, le=1, description="share of the divergence from the teachers in the loss; the rest is its own")
+    teacher_out_of_fold: bool = Field(False, description="teachers are folds of this very file; a record is taught by those that did not see it")
     amp: Literal["O0", "O1", "O2"] = Field("O0", description="paddle's mixed precision; a device without it computes in float32")
     amp_dtype: Literal["bfloat16", "float16"] = "bfloat16"
     train_on: Literal["train", "train+dev"] = Field("train", description="train+dev: nothing is left to evaluate on, the last weights count")
@@ -118,6 +121,8 @@ class TrainingSettings(Settings):
             raise ValueError(f"fgm_epsilon {self.fgm_epsilon} and penalty_epsilon {self.penalty_epsilon} exclude each other: keep one")
         if self.penalty_epsilon and self.amp != "O0":
             raise ValueError(f"penalty_epsilon {self.penalty_epsilon} with amp {self.amp}: its differences need float32, take amp = O0")
+        if self.teacher_out_of_fold and not self.teachers:
+            raise ValueError("teacher_out_of_fold without teachers: name the folds' folders in training.teachers, or leave it out")
         if self.patience is not None and self.train_on != "train":
             raise ValueError(f"patience {self.patience} with train_on {self.train_on}: nothing is left to evaluate on, leave patience out")
         return self

@@ -22,6 +22,7 @@ from ..errors import work_error
 from ..optim import EMA, AdaX, AdaXL2, AdaXW, linear_schedule, parameter_groups
 from ..optim.adamw import AdamW
 from ..optim.gradients import joint_norm, scale_gradients
+from .distillation import Lesson, Teachers
 from .gradients import Gradients
 from .order import DataOrder, share_of
 from .parallel import Ranks
@@ -95,7 +96,8 @@ class Training:
 
     ``lengths`` [n]: tokens of every row, with special ones; ``collate(rows, epoch=)`` makes a batch, the same for the same rows and epoch;
     ``evaluate()`` gives scores and the one number to maximise, with the layer in evaluation mode (and the averages in place, with EMA).
-    ``ranks``: the processes that share each step; every one has the same layer, lengths and settings. ``settled``: no step is half done, as
+    ``ranks``: the processes that share each step; every one has the same layer, lengths and settings. ``teachers``: models that it learns from as
+    well, by ``examine`` and ``divergence`` as in R-Drop; their rows are those of ``lengths``. ``settled``: no step is half done, as
     it is when one was interrupted, so that the state is one to keep.
     Raises ValueError when there is nothing to train on or the optimizer cannot be as the settings say.
     """
@@ -109,8 +111,9 @@ class Training:
         evaluate: Callable[[], tuple[Mapping[str, Any], float]] | None,
         settings: LoopSettings,
         ranks: Ranks | None = None,
+        teachers: Teachers | None = None,
     ):
-        self.layer, self.settings, self.ranks = layer, settings, ranks or Ranks()
+        self.layer, self.settings, self.ranks, self.teachers = layer, settings, ranks or Ranks(), teachers
         self.order = DataOrder(lengths, settings)
         self._collate, self._evaluate = collate, evaluate
         self.parameters = [parameter for parameter in layer.parameters() if not parameter.stop_gradient]
@@ -120,7 +123,8 @@ class Training:
                 layer, self.optimizer, level="O2", dtype=settings.amp_dtype, master_weight=True, master_grad=True
             )
         self.ema = None if settings.ema_decay is None else EMA(layer, settings.ema_decay)
-        self.gradients = Gradients(layer, self.parameters, settings, self.ranks)
+        groups = 0 if teachers is None else len(teachers.groups)
+        self.gradients = Gradients(layer, self.parameters, settings, self.ranks, teacher_groups=groups)
         self.progress = Progress()
         self.settled = True
         self.evaluations = frozenset(self.order.evaluation_steps(settings.evaluations_per_epoch) if evaluate is not None else ())
@@ -174,9 +178,15 @@ class Training:
             self.settled = settled
 
     def parts(self, rows: np.ndarray, *, epoch: int) -> list[Any]:
-        """This rank's share of the step over ``rows`` [b], as the batches in which it is computed; perhaps none."""
+        """This rank's share of the step over ``rows`` [b], as the batches in which it is computed; perhaps none.
+
+        With teachers, lessons: a part whose rows are taught by several groups is one for each of them.
+        """
         share, count = share_of(rows, self.ranks.rank, self.ranks.world), self.settings.accumulation  # [b']
-        return [self._collate(part, epoch=epoch) for number in range(count) if len(part := share_of(share, number, count))]
+        parts = [part for number in range(count) if len(part := share_of(share, number, count))]
+        if self.teachers is None:
+            return [self._collate(part, epoch=epoch) for part in parts]
+        return [Lesson(self._collate(own, epoch=epoch), by) for part in parts for own, by in self.teachers.split(part)]
 
     # -- one step --------------------------------------------------------------------------------------------------
 

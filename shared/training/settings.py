@@ -25,7 +25,8 @@ class LoopSettings:
 
     ``fgm_epsilon``, ``penalty_epsilon`` (with ``penalty_form``): :class:`shared.robust.FGM` and the gradient penalty at the token embeddings;
     0 for none. ``replacement_rows`` and ``replacement_tokens``: :class:`shared.robust.RandomReplacement` of inputs. ``rdrop``: weight of the
-    divergence between two passes (R-Drop, arXiv 2106.14448), 0 for one pass.
+    divergence between two passes (R-Drop, arXiv 2106.14448), 0 for one pass. ``teacher_weight`` a, where there are teachers: the loss is 1 - a
+    of the model's own and a of its divergence from their mean outputs (:mod:`shared.training.distillation`).
 
     ``amp``: ``O0`` float32, ``O1`` and ``O2`` paddle's mixed precision in ``amp_dtype``; float16 has a GradScaler.
 
@@ -52,6 +53,7 @@ class LoopSettings:
     replacement_rows: float = 0.0
     replacement_tokens: float = 0.3
     rdrop: float = 0.0
+    teacher_weight: float = 0.5
     amp: str = "O0"
     amp_dtype: str = "bfloat16"
 
@@ -65,6 +67,8 @@ class LoopSettings:
         for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, found {getattr(self, name)!r}")
+        if not 0.0 <= self.teacher_weight <= 1.0:
+            raise ValueError(f"teacher_weight must be from 0 to 1, found {self.teacher_weight}")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be at least 1, found {self.patience}: leave it out to train to the end")
         if self.fgm_epsilon and self.penalty_epsilon:
