@@ -13,6 +13,7 @@ from paddle import nn
 
 from ..linear import Linear
 from ..losses import multilabel_cross_entropy, sparse_multilabel_cross_entropy
+from .pair_scores import PairParts
 
 BARRED = -65504.0
 """Score of a pair that cannot be: the most negative finite number of float16, far below any real score in every type."""
@@ -94,12 +95,23 @@ class GlobalPointer(_PairScores):
 
     h (2 k d) weights. ``rotary=False`` leaves the places out, ``upper_triangle=False`` allows a last token before the first: both are for
     scores of pairs that are no spans, such as the heads and the tails of GPLinker (article 8888). Any length is allowed.
+    ``bias``: a number that is learnt for each label and added to its scores, at first this; None: none.
     Raises ValueError for sizes below 1 and an odd head size with rotary places.
     """
 
-    def __init__(self, hidden_size: int, num_labels: int, head_size: int = 64, *, rotary: bool = True, upper_triangle: bool = True):
+    def __init__(
+        self,
+        hidden_size: int,
+        num_labels: int,
+        head_size: int = 64,
+        *,
+        rotary: bool = True,
+        upper_triangle: bool = True,
+        bias: float | None = None,
+    ):
         super().__init__(hidden_size, num_labels, head_size, rotary=rotary, upper_triangle=upper_triangle)
         self.project = Linear(hidden_size, num_labels * 2 * head_size, weight_attr=_lecun(hidden_size))  # [h, k * 2 * d]
+        self.bias = None if bias is None else self.create_parameter([num_labels], attr=_constant(bias))  # [k]
 
     def forward(self, hidden: paddle.Tensor, mask: paddle.Tensor | None = None) -> paddle.Tensor:
         """``hidden`` [b, l, h] and ``mask`` [b, l] (true or 1 at real tokens; None: all) give scores [b, k, l, l].
@@ -112,25 +124,54 @@ class GlobalPointer(_PairScores):
             parts = rotate(parts)  # [b, l, 2 * k, d]
         parts = parts.reshape([0, 0, 2, self.num_labels, self.head_size]).transpose([2, 0, 3, 1, 4])  # [2, b, k, l, d]
         query, key = paddle.unbind(parts, axis=0)  # [b, k, l, d], [b, k, l, d]
-        scores = paddle.matmul(query * (1.0 / math.sqrt(self.head_size)), key, transpose_y=True)  # [b, k, l, l]
-        return self._barred(_wide(scores), mask)  # [b, k, l, l]
+        scores = _wide(paddle.matmul(query * (1.0 / math.sqrt(self.head_size)), key, transpose_y=True))  # [b, k, l, l]
+        if self.bias is not None:
+            scores = scores + _wide(self.bias).reshape([1, -1, 1, 1])  # [b, k, l, l]
+        return self._barred(scores, mask)  # [b, k, l, l]
 
 
 class EfficientGlobalPointer(_PairScores):
     """``s_k(i, j) = q_i . k_j / sqrt(d) + (w_k . [q_i; k_i] + v_k . [q_j; k_j]) / 2``: one query and key find spans, all labels share them,
     and 4 d + 2 weights a label type them (article 8877).
 
-    ``rotary`` and ``upper_triangle`` as in :class:`GlobalPointer`. h 2 d + 4 d k weights. Raises ValueError likewise.
+    ``rotary`` and ``upper_triangle`` as in :class:`GlobalPointer`. h 2 d + 4 d k weights. ``bias``: what every score starts with (the labels'
+    layer has biases anyway). Raises ValueError likewise.
     """
 
-    def __init__(self, hidden_size: int, num_labels: int, head_size: int = 64, *, rotary: bool = True, upper_triangle: bool = True):
+    def __init__(
+        self,
+        hidden_size: int,
+        num_labels: int,
+        head_size: int = 64,
+        *,
+        rotary: bool = True,
+        upper_triangle: bool = True,
+        bias: float = 0.0,
+    ):
         super().__init__(hidden_size, num_labels, head_size, rotary=rotary, upper_triangle=upper_triangle)
         self.project = Linear(hidden_size, 2 * head_size, weight_attr=_lecun(hidden_size))  # [h, 2 * d]
-        self.label = Linear(2 * head_size, 2 * num_labels, weight_attr=_lecun(2 * head_size))  # [2 * d, 2 * k]
+        self.label = Linear(
+            2 * head_size, 2 * num_labels, weight_attr=_lecun(2 * head_size), bias_attr=_constant(bias)
+        )  # [2 * d, 2 * k]: halved below, once for each end
 
     def forward(self, hidden: paddle.Tensor, mask: paddle.Tensor | None = None) -> paddle.Tensor:
         """``hidden`` [b, l, h] and ``mask`` [b, l] give scores [b, k, l, l], as :meth:`GlobalPointer.forward`."""
         self._check(hidden, mask)
+        return self._barred(PairParts(*self._parts(hidden)).full(), mask)  # [b, k, l, l]
+
+    def parts(self, hidden: paddle.Tensor, mask: paddle.Tensor | None = None) -> PairParts:
+        """The same scores in the parts that they are sums of, barred likewise: numbers for a pair or for a token and label, none for both."""
+        self._check(hidden, mask)
+        pairs, first, last = self._parts(hidden)  # [b, l, l], [b, k, l], [b, k, l]
+        pairs = self._barred(pairs.unsqueeze(1), mask).squeeze(1)  # [b, l, l]
+        if mask is not None:
+            real = mask.astype("bool").unsqueeze(1).expand_as(last)  # [b, k, l]
+            real.stop_gradient = True
+            last = paddle.where(real, last, paddle.full_like(last, BARRED))  # [b, k, l]
+        return PairParts(pairs, first, last)
+
+    def _parts(self, hidden: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor]:
+        """Of the pairs [b, l, l], of the labels' first and last tokens [b, k, l]."""
         both = self.project(hidden)  # [b, l, 2 * d]
         parts = both.reshape([0, 0, 2, self.head_size])  # [b, l, 2, d]
         if self.rotary:
@@ -138,9 +179,7 @@ class EfficientGlobalPointer(_PairScores):
         query, key = paddle.unbind(parts, axis=2)  # [b, l, d], [b, l, d]
         pairs = paddle.matmul(query * (1.0 / math.sqrt(self.head_size)), key, transpose_y=True)  # [b, l, l]
         types = _wide(self.label(both) * 0.5).transpose([0, 2, 1])  # [b, 2 * k, l]
-        first, last = types[:, : self.num_labels], types[:, self.num_labels :]  # [b, k, l], [b, k, l]
-        scores = _wide(pairs).unsqueeze(1) + first.unsqueeze(3) + last.unsqueeze(2)  # [b, k, l, l]
-        return self._barred(scores, mask)  # [b, k, l, l]
+        return _wide(pairs), types[:, : self.num_labels], types[:, self.num_labels :]  # [b, l, l], [b, k, l], [b, k, l]
 
 
 def rotate(x: paddle.Tensor, *, base: float = 10_000.0) -> paddle.Tensor:
@@ -204,6 +243,10 @@ def _places(x: paddle.Tensor, axis: int = -1) -> paddle.Tensor:
 
 def _lecun(inputs: int) -> paddle.ParamAttr:
     return paddle.ParamAttr(initializer=nn.initializer.Normal(0.0, 1.0 / math.sqrt(inputs)))
+
+
+def _constant(value: float) -> paddle.ParamAttr:
+    return paddle.ParamAttr(initializer=nn.initializer.Constant(value))
 
 
 def _wide(scores: paddle.Tensor) -> paddle.Tensor:

@@ -16,7 +16,7 @@ from shared.text.windows import split_windows
 from .records import EventRecord
 from .schema import EventSchema
 
-VERSION = 3
+VERSION = 4
 """Raised whenever the arrays below change; part of the cache key."""
 
 
@@ -40,6 +40,7 @@ class EventFeatures:
     ``starts``, ``ends``: half-open character span of each token of each record, Ragged int32 [n].
     ``spans``: gold by window, Ragged int32 [w] of (label, first, last), window tokens, ``last`` inclusive. Labels: an argument's (type, role)
     pair, or the number of pairs plus the type for a trigger (which no metric counts, but a model may learn from).
+    ``events``: which of the record's events a span is an argument of, Ragged int32 [w] of (event, row of the window's ``spans``).
     ``lost``: gold arguments that the arrays cannot hold exactly (not kept on disk; counted in ``lost_count``).
     """
 
@@ -48,6 +49,7 @@ class EventFeatures:
     starts: Ragged
     ends: Ragged
     spans: Ragged
+    events: Ragged
     lost_count: int = 0
     lost: tuple[Lost, ...] = field(default=(), compare=False)
 
@@ -65,7 +67,7 @@ class EventFeatures:
         return self.windows[:, 0]
 
     def arrays(self) -> dict[str, Ragged | np.ndarray]:
-        names = ("ids", "windows", "starts", "ends", "spans")
+        names = ("ids", "windows", "starts", "ends", "spans", "events")
         return {name: getattr(self, name) for name in names}
 
     def counts(self) -> dict[str, int]:
@@ -75,7 +77,7 @@ class EventFeatures:
         """The records of both, in memory; those of ``other`` are numbered on."""
         windows = np.array(other.windows)  # [w, 3]
         windows[:, 0] += len(self.starts)
-        ragged = {name: getattr(self, name).joined(getattr(other, name)) for name in ("ids", "starts", "ends", "spans")}
+        ragged = {name: getattr(self, name).joined(getattr(other, name)) for name in ("ids", "starts", "ends", "spans", "events")}
         return EventFeatures(
             **ragged,
             windows=np.concatenate([self.windows, windows]),  # [w, 3]
@@ -96,7 +98,7 @@ def make_features(records: Sequence[EventRecord], schema: EventSchema, tokenizer
 
     Gold arguments cut by a window's border keep their inner part there, so that no window teaches that they are nothing.
     """
-    ids, windows, starts, ends, spans = [], [], [], [], []
+    ids, windows, starts, ends, spans, events = [], [], [], [], [], []
     lost: list[Lost] = []
     for index, (record, encoding) in enumerate(zip(records, tokenizer.encode_batch([record.text for record in records]), strict=True)):
         starts.append(encoding.starts)
@@ -106,31 +108,29 @@ def make_features(records: Sequence[EventRecord], schema: EventSchema, tokenizer
         for begin, end in split_windows(length, window, overlap):
             ids.append(encoding.ids[begin:end])
             windows.append((index, begin, length))
-            spans.append(
-                [
-                    (pair, max(first, begin) - begin, min(last, end - 1) - begin)
-                    for pair, first, last in gold
-                    if first < end and last >= begin
-                ]
-            )
+            inside = [span for span in gold if span[1] < end and span[2] >= begin]
+            spans.append([(pair, max(first, begin) - begin, min(last, end - 1) - begin) for pair, first, last in inside])
+            events.append(sorted((event, row) for row, span in enumerate(inside) for event in gold[span]))
     return EventFeatures(
         ids=Ragged.from_rows(ids, dtype=id_type(len(tokenizer.vocabulary))),
         windows=np.asarray(windows, dtype=np.int32).reshape(-1, 3),  # [w, 3]
         starts=Ragged.from_rows(starts, dtype=np.int32),
         ends=Ragged.from_rows(ends, dtype=np.int32),
         spans=Ragged.from_rows(spans, dtype=np.int32, width=3),
+        events=Ragged.from_rows(events, dtype=np.int32, width=2),
         lost_count=len(lost),
         lost=tuple(lost),
     )
 
 
-def _token_spans(record: EventRecord, encoding: Encoding, schema: EventSchema, lost: list[Lost]) -> list[tuple[int, int, int]]:
-    spans: dict[tuple[int, int, int], None] = {}
-    for event in record.events or ():
+def _token_spans(record: EventRecord, encoding: Encoding, schema: EventSchema, lost: list[Lost]) -> dict[tuple[int, int, int], set[int]]:
+    """Every distinct span, with the events that it is an argument of."""
+    spans: dict[tuple[int, int, int], set[int]] = {}
+    for number, event in enumerate(record.events or ()):
         if event.trigger and event.trigger_start is not None:
             tokens = span_to_tokens(encoding, event.trigger_start, event.trigger_start + len(event.trigger))
             if tokens is not None:
-                spans[len(schema.pairs) + schema.types.index(event.type), int(tokens[0]), int(tokens[1])] = None
+                spans[len(schema.pairs) + schema.types.index(event.type), int(tokens[0]), int(tokens[1])] = set()
         for argument in event.arguments:
             start = record.text.find(argument.text) if argument.start is None else argument.start
             end = start + len(argument.text)
@@ -142,5 +142,5 @@ def _token_spans(record: EventRecord, encoding: Encoding, schema: EventSchema, l
             got = record.text[int(encoding.starts[first]) : int(encoding.ends[last])]
             if got != argument.text:
                 lost.append(Lost(record.id, event.type, argument.role, argument.text, f"its tokens stand for {got!r}"))
-            spans[schema.pair_index[event.type, argument.role], first, last] = None
-    return list(spans)
+            spans.setdefault((schema.pair_index[event.type, argument.role], first, last), set()).add(number)
+    return spans

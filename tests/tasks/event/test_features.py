@@ -64,7 +64,22 @@ def test_equal_arguments_count_once_and_pairs_stay_apart():
             Event("乙-失", None, None, (Argument("人", "温青禾", 0),)),
         ),
     )
-    assert features_of(one).spans[0].tolist() == [[0, 0, 2], [2, 0, 2]]
+    features = features_of(one)
+    assert features.spans[0].tolist() == [[0, 0, 2], [2, 0, 2]] and features.events[0].tolist() == [[0, 0], [1, 1]]
+
+
+def test_every_span_knows_its_events():
+    giver, thing = Argument("人", "温青禾", 0), Argument("物", "旧伞", 4)
+    one = EventRecord("a", TEXT, (Event("甲-得", "给", 6, (giver, thing)), Event("甲-得", None, None, (giver,))))
+    features = features_of(one)
+    rows = {tuple(span): row for row, span in enumerate(features.spans[0].tolist())}
+    person, thing = rows[0, 0, 2], rows[1, 4, 5]
+    assert sorted(features.events[0].tolist()) == sorted([[0, person], [0, thing], [1, person]])
+    cut = features_of(one, window=8, overlap=3)
+    assert len(cut) > 1
+    for window in range(len(cut)):
+        spans = cut.spans[window].tolist()
+        assert all(0 <= row < len(spans) and spans[row][0] < len(SCHEMA.pairs) for _, row in cut.events[window].tolist())
 
 
 def test_what_tokens_can_not_hold_is_counted_with_its_cause():
@@ -101,7 +116,7 @@ def test_arrays_come_back_from_disk(tmp_path):
     made = make_features(rows, schema, tokenizer(*(row.text for row in rows)), window=40, overlap=8)
     made.save(tmp_path / "f", {"file": "dev.json"})
     loaded = EventFeatures.load(tmp_path / "f")
-    for name in ("ids", "starts", "ends", "spans"):
+    for name in ("ids", "starts", "ends", "spans", "events"):
         np.testing.assert_array_equal(getattr(loaded, name).values, getattr(made, name).values)
         np.testing.assert_array_equal(getattr(loaded, name).offsets, getattr(made, name).offsets)
     np.testing.assert_array_equal(loaded.windows, made.windows)
