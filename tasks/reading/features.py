@@ -16,7 +16,7 @@ from shared.text.windows import split_windows
 
 from .records import ReadingRecord
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the arrays below change; part of the cache key."""
 
 QUESTION_TOKENS = 64
@@ -41,7 +41,7 @@ class ReadingFeatures:
     ``first`` [n + 1] int32: windows ``first[i]`` to ``first[i + 1] - 1`` belong to question i; every question has one.
     ``questions``: question tokens, Ragged [n] of the type of ``ids``; ``starts``, ``ends``: half-open character span of each token of each
     whole passage, Ragged int32 [n]. ``answers``: (reference, first, last) in tokens of the whole passage, ``last`` inclusive, Ragged int32 [n], every
-    place of every reference. ``lost``: questions without an exact reference (not kept on disk; counted in ``lost_count``);
+    place of every reference; ``impossible`` [n] bool: questions known to have no answer. ``lost``: questions without an exact reference (not kept on disk; counted in ``lost_count``);
     ``cut_questions`` counts questions that were cut.
     """
 
@@ -52,6 +52,7 @@ class ReadingFeatures:
     starts: Ragged
     ends: Ragged
     answers: Ragged
+    impossible: np.ndarray
     lost_count: int = 0
     cut_questions: int = 0
     lost: tuple[Lost, ...] = field(default=(), compare=False)
@@ -79,7 +80,7 @@ class ReadingFeatures:
         return np.arange(len(self))
 
     def arrays(self) -> dict[str, Ragged | np.ndarray]:
-        names = ("ids", "windows", "first", "questions", "starts", "ends", "answers")
+        names = ("ids", "windows", "first", "questions", "starts", "ends", "answers", "impossible")
         return {name: getattr(self, name) for name in names}
 
     def counts(self) -> dict[str, int]:
@@ -94,6 +95,7 @@ class ReadingFeatures:
             **ragged,
             windows=np.concatenate([self.windows, windows]),  # [w, 2]
             first=np.concatenate([self.first, other.first[1:] + self.first[-1]]),  # [n + 1]
+            impossible=np.concatenate([self.impossible, other.impossible]),  # [n]
             lost_count=self.lost_count + other.lost_count,
             cut_questions=self.cut_questions + other.cut_questions,
         )
@@ -140,6 +142,7 @@ def make_features(records: Sequence[ReadingRecord], tokenizer: Tokenizer, *, win
         starts=Ragged.from_rows(starts, dtype=np.int32),
         ends=Ragged.from_rows(ends, dtype=np.int32),
         answers=Ragged.from_rows(answers, dtype=np.int32, width=3),
+        impossible=np.asarray([record.answers == () for record in records], dtype=np.bool_),  # [n]
         lost_count=len(lost),
         cut_questions=sum(len(question.ids) > longest for question in asked),
         lost=tuple(lost),

@@ -4,6 +4,9 @@ Rule (``evaluate.py`` of baidu/DuReader, DuReader-Robust): both sides are lower-
 For F1 every CJK ideograph and every ``=`` is a token of its own and all between two of them one token, blanks included; what two token
 lists share is their longest common run (the script calls it a subsequence, yet it allows no gap). Blanks are never stripped. An id that is
 not predicted counts 0. Unlike the script, which reads ``data[0]`` only, all of a file counts.
+
+The script knows no question without an answer. Where a gold file has some (no reference), they count as in SQuAD 2.0 (arXiv 1806.03822): EM
+and F1 are 1 for an answer that is empty once normalised, else 0.
 """
 
 from __future__ import annotations
@@ -28,23 +31,28 @@ def score(
 ) -> dict[str, Any]:
     """``em`` and ``f1`` as unrounded fractions, with counts and the same per length (characters) of the shortest reference that is not empty.
 
-    ``gold``: id to references; ``questions``: id to question, for the same per kind of question, the most frequent first. ``missing_ids`` of
+    ``gold``: id to references, none for a question without an answer: ``unanswerable`` counts these, and ``per_answerability`` tells them from
+    the others where there are any. ``questions``: id to question, for the same per kind of question, the most frequent first. ``missing_ids`` of
     gold are not predicted and count 0; ``unknown_ids`` of the prediction are not in gold and are left out, as the contest does with its
     confusion data; ``empty_answers`` are predicted without a character.
     """
     parts: dict[str, list[float]] = {name: [0, 0, 0.0] for _, name in _LENGTHS}
     kinds: dict[str, list[float]] = {}
+    sides: dict[str, list[float]] = {"answerable": [0, 0, 0.0], "unanswerable": [0, 0, 0.0]}
     for identity, references in gold.items():
         em, f1 = score_answer(predicted[identity], references) if identity in predicted else (False, 0.0)
         shortest = min((len(reference) for reference in references if reference), default=0)
-        counting = [parts[next(name for most, name in _LENGTHS if most is None or shortest <= most)]]
+        counting = [sides["answerable" if references else "unanswerable"]]
+        if references:
+            counting.append(parts[next(name for most, name in _LENGTHS if most is None or shortest <= most)])
         if questions is not None:
             counting.append(kinds.setdefault(kind_of(questions[identity]), [0, 0, 0.0]))
         for part in counting:
             part[0] += 1
             part[1] += em
             part[2] += f1
-    asked, matches, total = (sum(part[index] for part in parts.values()) for index in range(3))
+    asked, matches, total = (sum(part[index] for part in sides.values()) for index in range(3))
+    without = sides["unanswerable"][0]
     ranked = sorted(kinds.items(), key=lambda part: (-part[1][0], part[0]))
     return {
         **_shares(asked, matches, total),
@@ -52,6 +60,8 @@ def score(
         "missing_ids": sum(identity not in predicted for identity in gold),
         "unknown_ids": sum(identity not in gold for identity in predicted),
         "empty_answers": sum(not predicted.get(identity, "?") for identity in gold),
+        **({"unanswerable": without} if without else {}),
+        **({"per_answerability": {name: {**_shares(*part), "questions": part[0]} for name, part in sides.items()}} if without else {}),
         "per_answer_length": {name: {**_shares(*part), "questions": part[0]} for name, part in parts.items()},
         **({} if questions is None else {"per_question_kind": {name: {**_shares(*part), "questions": part[0]} for name, part in ranked}}),
     }
@@ -62,8 +72,10 @@ def _shares(questions: float, matches: float, total: float) -> dict[str, float]:
 
 
 def score_answer(predicted: str, references: Sequence[str]) -> tuple[bool, float]:
-    """Exact match and F1 of one answer against the best of its references, each for itself."""
+    """Exact match and F1 of one answer against the best of its references, each for itself; without a reference, of none (SQuAD 2.0)."""
     ours = normalise(predicted)
+    if not references:
+        return not ours, float(not ours)
     theirs = [normalise(reference) for reference in references]
     return ours in theirs, max((_f1(ours, reference) for reference in theirs), default=0.0)
 

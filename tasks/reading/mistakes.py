@@ -36,7 +36,7 @@ def mistakes(
         mistake: dict[str, Any] = {
             "id": record.id,
             "line": record.line,
-            "fault": "missing" if not made.text else "wrong boundary" if near else "elsewhere",
+            "fault": "missing" if not made.text else "extra" if not record.answers else "wrong boundary" if near else "elsewhere",
             "label": kind_of(record.question),
             "question": record.question,
             "gold": {"references": [{"text": text, "starts": starts} for text, starts in _places(record)]},

@@ -2,7 +2,9 @@
 
 A file is one JSON object of the SQuAD 1.1 shape, mostly in one line, so problems name the place in words as well
 (``data[0].paragraphs[12].qas[0]``). Codes beyond those of :mod:`tasks.json_lines`: D012 empty question, context, id or answers, D015 an
-offset at which something else stands, D016 a duplicated id.
+offset at which something else stands, D016 a duplicated id, D021 an answer to a question marked as having none.
+
+A question without an answer is what SQuAD 2.0 and DuReader-checklist mark by ``"is_impossible": true``.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ReadingRecord:
-    """One question on one context (``text``). ``answers`` is None when unlabelled, else never empty.
+    """One question on one context (``text``). ``answers`` is None when unlabelled, empty when the context is known not to answer.
 
     ``title`` is that of the ``data`` element; ``line`` counts from 1 (it is 1 throughout a file of one line).
     """
@@ -50,13 +52,14 @@ class ReadingRecord:
     line: int | None = None
 
 
-def read_records(path: str | Path, schema: None = None, *, labelled: bool | None = None) -> ReadResult:
+def read_records(path: str | Path, schema: None = None, *, labelled: bool | None = None, empty_is_impossible: bool = False) -> ReadResult:
     """Records of a train, dev or test file, in order, with all problems of the whole file; nothing in them is stripped.
 
     A question with a problem of its own or of its context is left out and counted in ``skipped``; a paragraph whose questions can not be
     counted counts as one; a BOM costs no record. ``labelled``: True wants an answer that is not blank for every question, False ignores
     answers, None takes what each question has and takes one without any such answer for unlabelled. Offsets may be -1 or absent; where one
-    is given it must be right. This track has no schema.
+    is given it must be right. ``is_impossible`` true gives a record without answers; ``empty_is_impossible``: a list of no answer, or of blank
+    ones alone, does so too, as in files whose form has no such mark. This track has no schema.
     """
     path = Path(path)
     problem = file_problem(path, what=WHAT)
@@ -65,15 +68,16 @@ def read_records(path: str | Path, schema: None = None, *, labelled: bool | None
     parsed = parse_json_object(path.read_bytes(), str(path), what=WHAT)
     result = ReadResult([], parsed.problems)
     if parsed.value is not None:
-        _Reader(parsed, str(path), labelled, result).read()
+        _Reader(parsed, str(path), labelled, empty_is_impossible, result).read()
     return result
 
 
 class _Reader:
     """Walks one parsed file and fills ``result``."""
 
-    def __init__(self, parsed: JsonObject, file: str, labelled: bool | None, result: ReadResult):
+    def __init__(self, parsed: JsonObject, file: str, labelled: bool | None, empty_is_impossible: bool, result: ReadResult):
         self.parsed, self.file, self.labelled, self.result = parsed, file, labelled, result
+        self.empty_is_impossible = empty_is_impossible
         self.seen: dict[str, str] = {}
 
     def read(self) -> None:
@@ -141,10 +145,11 @@ class _Reader:
         return ReadingRecord(identity, question, context, answers, title, fields.line)
 
     def _answers(self, parent: Fields, context: str | None) -> tuple[Answer, ...] | None:
-        entries = parent.take("answers", list, optional=self.labelled is None)
-        if entries is None:
-            return None
         before = len(parent.problems)
+        impossible = parent.take("is_impossible", bool, optional=True)
+        entries = parent.take("answers", list, optional=self.labelled is None or impossible is True)
+        if entries is None:
+            return () if impossible else None
         answers = []
         for number, entry in enumerate(entries):
             fields = self._fields(entry, f"{parent.where}.answers[{number}]", parent.line)
@@ -155,11 +160,17 @@ class _Reader:
             if text is not None:
                 _check_offset(text, start, context, fields)
                 answers.append(Answer(text, None if start == -1 else start))
-        if len(parent.problems) == before and not any(answer.text.strip() for answer in answers):
-            if self.labelled is None:
+        told = [answer.text for answer in answers if answer.text.strip()]
+        if impossible and told:
+            parent.report("LIC-D021", f"the answer {quote(told[0])} and “is_impossible”: true", "one of them", "Keep what is right.")
+        elif not told and len(parent.problems) == before:
+            if impossible or (impossible is None and self.empty_is_impossible):
+                return ()
+            if self.labelled is None and impossible is None:
                 return None
             found = "no answer but empty ones" if answers else "no answer in “answers”"
-            parent.report("LIC-D012", found, "an answer", "Answer the question or delete it; a file to predict needs no “answers”.")
+            remedy = "Answer the question, delete it, or mark it by “is_impossible”: true; a file to predict needs no “answers”."
+            parent.report("LIC-D012", found, "an answer", remedy)
         return tuple(answers)
 
 
@@ -189,7 +200,8 @@ def _check_offset(text: str, start: int | None, context: str | None, fields: Fie
 
 
 def write_records(path: str | Path, records: Iterable[ReadingRecord]) -> None:
-    """Writes the official form in one line, atomically; ``answers`` None gives no key ``answers``, ``start`` None an offset of -1.
+    """Writes the official form in one line, atomically; ``answers`` None gives no key ``answers``, none at all ``is_impossible``, ``start`` None
+    an offset of -1.
 
     Records that follow each other share a paragraph where the context is the same, and a ``data`` element where the title is.
     """
@@ -208,6 +220,8 @@ def _as_row(record: ReadingRecord) -> dict[str, Any]:
     row: dict[str, Any] = {"question": record.question, "id": record.id}
     if record.answers is not None:
         row["answers"] = [{"text": answer.text, "answer_start": -1 if answer.start is None else answer.start} for answer in record.answers]
+        if not record.answers:
+            row["is_impossible"] = True
     return row
 
 
@@ -218,6 +232,7 @@ def describe(records: Sequence[ReadingRecord]) -> dict[str, Any]:
     hold beside [CLS] and two [SEP], were every character one token.
     """
     labelled = [(record, record.answers) for record in records if record.answers is not None]
+    unanswerable = sum(record.answers == () for record in records)
     counts = dict.fromkeys(("without_offset", "occurring_more_than_once", "not_in_context", "with_blank_edges", "empty"), 0)
     several = ambiguous = 0
     for record, answers in labelled:
@@ -241,6 +256,7 @@ def describe(records: Sequence[ReadingRecord]) -> dict[str, Any]:
     return {
         "questions": len(records),
         "labelled": len(labelled),
+        **({"unanswerable": unanswerable} if unanswerable else {}),
         "contexts": len(contexts),
         "contexts_with_whitespace": with_whitespace(list(contexts)),
         "answers": len(answer_lengths),
