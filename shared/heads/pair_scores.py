@@ -77,8 +77,8 @@ def pair_divergence(scores: Scores, others: Scores, places: np.ndarray) -> paddl
     if isinstance(scores, PairParts) and isinstance(others, PairParts):
         apart = (_expected(scores, scores, others) - _expected(others, scores, others)).sum() * 0.5  # []
     else:
-        gap = scores - others  # [b, k, l, l]
-        apart = ((_shares(scores) - _shares(others)) * gap).sum() * 0.5  # []
+        one, other = (given.full() if isinstance(given, PairParts) else given for given in (scores, others))  # [b, k, l, l] each
+        apart = ((_shares(one) - _shares(other)) * (one - other)).sum() * 0.5  # []
     if not len(places):
         return apart
     return apart + powered_divergence(scores_at(scores, places), scores_at(others, places), 1).sum()  # []
