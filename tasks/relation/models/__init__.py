@@ -2,4 +2,4 @@
 
 from ...designs import Designs
 
-DESIGNS = Designs({"casrel": f"{__name__}.casrel_decode:Casrel"})
+DESIGNS = Designs({"casrel": f"{__name__}.casrel_decode:Casrel", "gplinker": f"{__name__}.gplinker_decode:Gplinker"})
