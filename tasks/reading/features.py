@@ -33,6 +33,26 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class OtherWords:
+    """Paraphrases of n questions: ``tokens``, Ragged [m]; those of question i are ``first[i]`` to ``first[i + 1] - 1`` of ``first`` [n + 1]."""
+
+    tokens: Ragged
+    first: np.ndarray
+
+    @property
+    def longest(self) -> np.ndarray:
+        """Tokens of each question's longest paraphrase, 0 where it has none, [n]."""
+        lengths = np.zeros(len(self.first) - 1, dtype=np.int64)  # [n]
+        np.maximum.at(lengths, np.repeat(np.arange(len(lengths)), np.diff(self.first)), self.tokens.lengths)
+        return lengths
+
+    def drawn(self, question: int, draw: float) -> np.ndarray | None:
+        """One of the paraphrases of a question by a number in [0, 1), None where it has none."""
+        begin, end = int(self.first[question]), int(self.first[question + 1])
+        return self.tokens[begin + int(draw * (end - begin))] if end > begin else None
+
+
+@dataclass(frozen=True)
 class ReadingFeatures:
     """Arrays of n questions in w windows; a unit (what stays together in a batch) is a question with all its windows.
 
@@ -41,8 +61,9 @@ class ReadingFeatures:
     ``first`` [n + 1] int32: windows ``first[i]`` to ``first[i + 1] - 1`` belong to question i; every question has one.
     ``questions``: question tokens, Ragged [n] of the type of ``ids``; ``starts``, ``ends``: half-open character span of each token of each
     whole passage, Ragged int32 [n]. ``answers``: (reference, first, last) in tokens of the whole passage, ``last`` inclusive, Ragged int32 [n], every
-    place of every reference; ``impossible`` [n] bool: questions known to have no answer. ``lost``: questions without an exact reference (not kept on disk; counted in ``lost_count``);
-    ``cut_questions`` counts questions that were cut.
+    place of every reference; ``impossible`` [n] bool: questions known to have no answer. ``lost``: questions without an exact reference
+    (not kept on disk; counted in ``lost_count``); ``cut_questions`` counts questions that were cut. ``paraphrases``: other words for the
+    questions, given for a training, never kept.
     """
 
     ids: Ragged
@@ -56,6 +77,7 @@ class ReadingFeatures:
     lost_count: int = 0
     cut_questions: int = 0
     lost: tuple[Lost, ...] = field(default=(), compare=False)
+    paraphrases: OtherWords | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.first) - 1

@@ -15,6 +15,10 @@ class Prediction(NamedTuple):
     probability: float
 
 
+NO_ANSWER = Prediction("", 0, 0, 0.0)
+"""The passage does not answer; with the probability of that in its place."""
+
+
 def stripped(text: str, start: int, end: int, probability: float) -> Prediction:
     answer = text[start:end]
     start += len(answer) - len(answer.lstrip())

@@ -11,7 +11,7 @@ from shared.errors import Problem, input_error
 from ..base import Progress, ReadResult, Task
 from ..designs import GOLD_TOKENS, decode_all
 from ..json_lines import visible
-from ..recipe import FeatureSettings, Recipe
+from ..recipe import FeatureSettings, Recipe, SettingsError
 from . import metric, records, submission
 from .models import DESIGNS
 from .records import ReadingRecord
@@ -74,6 +74,10 @@ class ReadingTask:
     # -- model -------------------------------------------------------------------------------------------------
     def check_recipe(self, recipe: Recipe) -> None:
         DESIGNS.check(recipe)
+        if recipe.decode.get("no_answer_threshold") is not None and not recipe.model.get("no_answer"):
+            found = f"decode.no_answer_threshold = {recipe.decode['no_answer_threshold']}"
+            problem = Problem("LIC-R006", found, "a model with model.no_answer = true", "Train one, or leave the threshold out.")
+            raise SettingsError([problem], ["decode.no_answer_threshold"])
 
     @property
     def feature_version(self) -> int:

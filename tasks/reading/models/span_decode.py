@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -12,13 +12,17 @@ from shared.text import Vocabulary
 
 from ...designs import Decoder, decode_settings, model_settings
 from ...recipe import Recipe, Settings
+from ..expected import by_expected_f1
 from ..features import ReadingFeatures
-from ..predictions import Prediction, stripped
+from ..predictions import NO_ANSWER, Prediction, stripped
 from ..records import ReadingRecord
 from .span import ReadingSpan, SpanSettings
 
 CANDIDATES = 20
 """Answers a question that are kept as candidates."""
+
+Logits = tuple[np.ndarray, np.ndarray]
+"""Of first and last token over the tokens of a window, ([c], [c])"""
 
 
 class DecodeSettings(Settings):
@@ -26,9 +30,18 @@ class DecodeSettings(Settings):
 
     max_answer_tokens: int = Field(384, ge=1, description="longest answer")
     n_best: int = Field(1, ge=1, description="answers a question; the first is the one that counts")
+    choose: Literal["probability", "expected_f1"] = Field(
+        "probability", description="which comes first: the likeliest span, or the one with the highest F1 to expect among decode.candidates spans"
+    )
+    candidates: int = Field(CANDIDATES, ge=1, description="spans that choose = expected_f1 weighs against each other")
+    no_answer_threshold: float | None = Field(
+        None, ge=0, le=1, description="of a model.no_answer: the answer is empty when none is at least so probable; left out: it never is"
+    )
 
 
-def best_spans(windows: Sequence[tuple[np.ndarray, np.ndarray]], begins: Sequence[int], *, longest: int, count: int) -> list[tuple[int, int, float]]:
+def best_spans(
+    windows: Sequence[Logits], begins: Sequence[int], *, longest: int, count: int, nulls: Sequence[tuple[float, float]] = ()
+) -> list[tuple[int, int, float]]:
     """The ``count`` best spans (first, last, probability) of one passage, in tokens of the whole, the surest first; equal ones short first.
 
     ``windows``: logits of first and last token over the tokens of each window, ([c], [c]); the softmaxes go over all windows together, and a
@@ -43,7 +56,8 @@ def best_spans(windows: Sequence[tuple[np.ndarray, np.ndarray]], begins: Sequenc
         seen = totals[:, begin : begin + len(window[0])]  # [2, c]
         seen[:] = np.logaddexp(seen, window)
     peaks = totals.max(axis=1)  # [2]
-    norm = float((peaks + np.log(np.exp(totals - peaks[:, None]).sum(axis=1))).sum())
+    sums = peaks + np.log(np.exp(totals - peaks[:, None]).sum(axis=1))  # [2]
+    norm = float((np.logaddexp(sums, _log_sum(nulls)) if len(nulls) else sums).sum())
     best: dict[tuple[int, int], float] = {}
     for (logits, _), begin in zip(windows, begins, strict=True):
         c = len(logits)
@@ -61,6 +75,23 @@ def best_spans(windows: Sequence[tuple[np.ndarray, np.ndarray]], begins: Sequenc
     return [(first, last, float(np.exp(score - norm))) for (first, last), score in ranked[:count]]
 
 
+def null_probability(windows: Sequence[Logits], nulls: Sequence[tuple[float, float]]) -> float:
+    """Of no answer: that of its first times of its last token being [CLS] of some window. With those of all spans at most 1."""
+    found = 0.0
+    for side, none in enumerate(_log_sum(nulls)):
+        tokens = np.concatenate([np.asarray(window[side], dtype=np.float64) for window in windows])  # [all c]
+        found -= float(np.logaddexp(0.0, _log_sum(tokens) - none)) if len(tokens) else 0.0
+    return float(np.exp(found))
+
+
+def _log_sum(scores: Any) -> np.ndarray:
+    """Of each column of ``scores`` [n, ...], the logarithm of the sum of its exponentials."""
+    given = np.asarray(scores, dtype=np.float64)  # [n, ...]
+    peak = given.max(axis=0)  # [...]
+    total: np.ndarray = peak + np.log(np.exp(given - peak).sum(axis=0))  # [...]
+    return total
+
+
 def _highest(scores: np.ndarray, count: int) -> list[int]:
     """Indices of the ``count`` highest of ``scores`` [n], of equal ones the first."""
     if count == 1:
@@ -72,31 +103,50 @@ def _highest(scores: np.ndarray, count: int) -> list[int]:
 
 
 def decode_batch(
-    logits: Sequence[tuple[np.ndarray, np.ndarray]],
+    logits: Sequence[Logits],
     rows: Sequence[int] | np.ndarray,
     features: ReadingFeatures,
     records: Sequence[ReadingRecord],
     settings: DecodeSettings,
+    *,
+    no_answer: bool = False,
 ) -> list[tuple[int, list[Prediction]]]:
     """Answers of a batch of questions as (question, answers). ``logits``: of all windows of the questions ``rows``, in order.
 
-    A passage of no token answers with itself: no question stays without an answer.
+    ``no_answer``: the first logit of each is that of [CLS]. The answer is empty where the settings ask for that; and no question stays without
+    one: a passage of no token answers with itself.
     """
     found, at = [], 0
+    wanted = settings.n_best if settings.choose == "probability" else max(settings.n_best, settings.candidates)
     for row in map(int, rows):
         begins = features.windows[features.first[row] : features.first[row + 1], 1].tolist()
-        spans = best_spans(logits[at : at + len(begins)], begins, longest=settings.max_answer_tokens, count=settings.n_best)
+        own = logits[at : at + len(begins)]
         at += len(begins)
+        nulls = [(float(first[0]), float(last[0])) for first, last in own] if no_answer else []
+        if no_answer:
+            own = [(first[1:], last[1:]) for first, last in own]
+        spans = best_spans(own, begins, longest=settings.max_answer_tokens, count=wanted, nulls=nulls)
         text, starts, ends = records[row].text, features.starts[row], features.ends[row]
         made = [stripped(text, int(starts[first]), int(ends[last]), probability) for first, last, probability in spans]
-        found.append((row, made or [stripped(text, 0, len(text), 0.0)]))
+        if settings.choose == "expected_f1":
+            made = by_expected_f1(made)
+        made = made or [stripped(text, 0, len(text), 0.0)]
+        if nulls and settings.no_answer_threshold is not None:
+            none = null_probability(own, nulls)
+            empty = NO_ANSWER._replace(probability=none)
+            place = 0 if none >= settings.no_answer_threshold else 1
+            made = [*made[:place], empty, *made[place:]]
+        found.append((row, made[: settings.n_best]))
     return found
 
 
-def gold_logits(features: ReadingFeatures, row: int, *, score: float = 30.0, longest: int | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
+def gold_logits(
+    features: ReadingFeatures, row: int, *, score: float = 30.0, longest: int | None = None, no_answer: bool = False
+) -> list[Logits]:
     """Gold as the head's logits for every window of a question: ``score`` at the two ends of one place, in every window that sees them.
 
     It is the first place that some window holds whole; with ``longest``, the first such one of at most so many tokens if there is any.
+    ``no_answer``: [CLS] comes before the tokens of each window, with the ``score`` for a question that has no answer.
     """
     windows = features.windows_of(row)
     places = [(first, last) for _, first, last in features.answers[row].tolist() if any(begin <= first and last < end for _, begin, end in windows)]
@@ -108,6 +158,9 @@ def gold_logits(features: ReadingFeatures, row: int, *, score: float = 30.0, lon
             for side, token in enumerate(place):
                 if begin <= token < end:
                     logits[side, token - begin] = score
+        if no_answer:
+            none = np.full((2, 1), score if features.impossible[row] else 0.0, dtype=np.float32)  # [2, 1]
+            logits = np.concatenate([none, logits], axis=1)  # [2, 1 + c]
         made.append((logits[0], logits[1]))
     return made
 
@@ -119,7 +172,7 @@ class Span:
     decode_settings = DecodeSettings
 
     def build(self, backbone: Any, schema: None, recipe: Recipe) -> ReadingSpan:
-        return ReadingSpan(backbone, settings=model_settings(self, recipe), seed=recipe.training.seed)
+        return ReadingSpan(backbone, settings=model_settings(self, recipe), seed=recipe.training.seed, window=recipe.features.window)
 
     def decoder(
         self,
@@ -134,19 +187,19 @@ class Span:
     ) -> Decoder:
         settings, budget = decode_settings(self, recipe), recipe.training.evaluation_tokens
         if floor is not None:
-            settings = settings.model_copy(update={"n_best": max(settings.n_best, CANDIDATES)})
+            settings = settings.model_copy(update={"n_best": max(settings.n_best, CANDIDATES), "choose": "probability"})
 
         def decode(batch: np.ndarray) -> list[tuple[int, list[Prediction]]]:
             logits = model.outputs(model.collate(features, batch, vocabulary, labelled=False), padded_tokens=budget)
-            return decode_batch(logits, batch, features, rows, settings)
+            return decode_batch(logits, batch, features, rows, settings, no_answer=model.settings.no_answer)
 
         return decode
 
     def gold_decoder(self, features: ReadingFeatures, rows: Sequence[ReadingRecord], schema: None, recipe: Recipe) -> Decoder:
-        settings = decode_settings(self, recipe)
+        settings, none = decode_settings(self, recipe), model_settings(self, recipe).no_answer
 
         def decode(batch: np.ndarray) -> list[tuple[int, list[Prediction]]]:
-            logits = [window for row in batch for window in gold_logits(features, int(row), longest=settings.max_answer_tokens)]
-            return decode_batch(logits, batch, features, rows, settings)
+            logits = [window for row in batch for window in gold_logits(features, int(row), longest=settings.max_answer_tokens, no_answer=none)]
+            return decode_batch(logits, batch, features, rows, settings, no_answer=none)
 
         return decode
