@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,6 +159,7 @@ def write_run(
     checksums: dict[str, str],
     environment: dict,
     fold: str | None = None,
+    teachers: Sequence[str] = (),
 ) -> None:
     """Everything of a run but its weights and figures; ``config.toml`` last, since it says that the rest is there."""
     from shared.pretrained import save_encoder_config
@@ -169,8 +170,9 @@ def write_run(
     save_encoder_config(folder, encoder.backbone.config, encoder.lower_case)
     write_json(folder / "environment.json", environment)
     origin = {"track": task.name, "encoder": encoder.source, "vocabulary": encoder.vocabulary.sha256}
+    perhaps = {"fold": fold, "teachers": list(teachers)}
     config = {
-        "run": {**origin, **({"fold": fold} if fold else {}), "data": {"folder": str(data.resolve()), **checksums}},
+        "run": {**origin, **{name: value for name, value in perhaps.items() if value}, "data": {"folder": str(data.resolve()), **checksums}},
         "recipe": recipe.as_dict(),
     }
     write_text(folder / CONFIG, tomli_w.dumps(config))
@@ -218,12 +220,14 @@ def _config(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What a run folder says of itself: its recipe, the data folder, the checksums of its files by split, and the fold (``2/5``) if it is one."""
+    """What a run folder says of itself: its recipe, the data folder, the checksums of its files by split, the fold (``2/5``) if it is one,
+    and what :func:`pipelines.teachers.teacher_marks` said of its teachers."""
 
     recipe: Recipe
     data: Path
     checksums: dict[str, str]
     fold: str | None = None
+    teachers: tuple[str, ...] = ()
 
 
 def stored_run(folder: Path, track: str) -> StoredRun:
@@ -236,7 +240,8 @@ def stored_run(folder: Path, track: str) -> StoredRun:
         )
     data = config["run"]["data"]
     checksums = {split: value for split, value in data.items() if split != "folder"}
-    return StoredRun(parse_settings(Recipe, config["recipe"], file=folder / CONFIG), Path(data["folder"]), checksums, config["run"].get("fold"))
+    recipe = parse_settings(Recipe, config["recipe"], file=folder / CONFIG)
+    return StoredRun(recipe, Path(data["folder"]), checksums, config["run"].get("fold"), tuple(config["run"].get("teachers", ())))
 
 
 def load_run(folder: Path, track: str | None = None) -> LoadedRun:

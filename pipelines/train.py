@@ -116,6 +116,7 @@ def _opened(
     if begun is None:
         return open_labelled(track, data=data, recipe=recipe or DEFAULT, overrides=overrides, skip_bad=skip_bad, workers=workers)
     from .run_folder import stored_run
+    from .teachers import check_same_teachers
 
     _check_settings(begun, track, recipe, overrides)
     own = stored_run(begun, track)
@@ -129,6 +130,7 @@ def _opened(
             expected="the very files whose checksums its config.toml has",
             remedy="Put them back, or begin a new run without --resume.",
         )
+    check_same_teachers(begun, own)
     return opened
 
 
@@ -159,6 +161,7 @@ def _describe(target: Path, prepared: Prepared, device: str, fold: Fold | None) 
     from shared import environment
 
     from .run_folder import python_packages, write_run
+    from .teachers import teacher_marks
 
     opened = prepared.opened
     write_run(
@@ -171,6 +174,7 @@ def _describe(target: Path, prepared: Prepared, device: str, fold: Fold | None) 
         checksums=_checksums(opened.paths),
         environment={"device": device, **environment.prepare().as_dict(), "packages": python_packages()},
         fold=str(fold) if fold else None,
+        teachers=teacher_marks(opened.recipe),
     )
 
 

@@ -34,7 +34,12 @@ class Fold:
 
     def holds(self, text: str) -> bool:
         """Whether a record of this text is held out. The text alone decides: equal texts stay together, and every model has the same folds."""
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % self.count == self.number - 1
+        return fold_of(text, self.count) == self.number - 1
+
+
+def fold_of(text: str, count: int) -> int:
+    """The fold of ``count``, from 0, that a record of this text belongs to."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % count
 
 
 @dataclass(frozen=True)
@@ -85,8 +90,14 @@ def prepare(
         return model.collate(train, own[batch], encoder.vocabulary, labelled=True, epoch=epoch)
 
     evaluate = None if held_out is None else _evaluation(opened, encoder, model, held_out, ranks, check)
-    settings = loop_settings(recipe.training)
-    training = Training(model, lengths=lengths[own], collate=collate, evaluate=evaluate, settings=settings, ranks=ranks)
+    settings, teachers = loop_settings(recipe.training), None
+    if recipe.training.teachers:
+        from .teachers import open_teachers
+
+        teachers = open_teachers(opened, encoder, model, train, own, fold=fold, quiet=quiet or not ranks.first)
+    training = Training(
+        model, lengths=lengths[own], collate=collate, evaluate=evaluate, settings=settings, ranks=ranks, teachers=teachers
+    )
     return Prepared(opened, encoder, model, training, len(train.ids), len(np.unique(train.record_index[own])))
 
 

@@ -117,7 +117,7 @@ def find_difference(first: Any, second: Any, place: str = "outputs") -> str | No
         return f"{place}: {type(first).__name__} and {type(second).__name__}"
     fields, others = _fields(first), _fields(second)
     if fields is None or others is None:
-        return None if bool(np.all(first == second)) else f"{place}: values that are not equal"
+        return None if np.array_equal(first, second) else f"{place}: values that are not equal"
     if list(fields) != list(others):
         return f"{place}: {len(fields)} and {len(others)} parts ({', '.join(map(str, fields))} and {', '.join(map(str, others))})"
     found = (find_difference(fields[name], others[name], f"{place}.{name}") for name in fields)
