@@ -29,11 +29,15 @@ Step = Callable[["paddle.Tensor | None", "UniLMState | None"], "tuple[paddle.Ten
 
 @dataclass(frozen=True)
 class UniLMState:
-    """What a search carries from token to token. ``cache``: keys and values of source and prefix, or None and ``prefix`` [r, t] instead."""
+    """What a search carries from token to token. ``cache``: keys and values of source and prefix, or None and ``prefix`` [r, t] instead.
+
+    ``bars`` [r, u]: what is added to the scores of the words, 0 or minus infinity, or None.
+    """
 
     source: paddle.Tensor  # [r, s]
     cache: Cache | None
     prefix: paddle.Tensor | None = None
+    bars: paddle.Tensor | None = None
 
     def select(self, rows: paddle.Tensor) -> UniLMState:
         """The rows [r] (int64), in that order, repeated where named twice."""
@@ -41,6 +45,7 @@ class UniLMState:
             paddle.index_select(self.source, rows),  # [r, s]
             None if self.cache is None else self.cache.select(rows),
             None if self.prefix is None else paddle.index_select(self.prefix, rows),  # [r, t]
+            None if self.bars is None else paddle.index_select(self.bars, rows),  # [r, u]
         )
 
 
@@ -93,9 +98,9 @@ class UniLM(nn.Layer):
         real = ids != self.backbone.config.pad_id  # [b, l]
         return self.backbone(ids, segment_ids=segment_ids, mask=unilm_mask(segment_ids, real)).hidden  # [b, l, h]
 
-    def logits(self, hidden: paddle.Tensor) -> paddle.Tensor:
-        """Of every token the scores of the next one: [..., h] gives [..., v]."""
-        return self.language_model_head(hidden, self.backbone.embeddings.token.weight)  # [..., v]
+    def logits(self, hidden: paddle.Tensor, words: paddle.Tensor | None = None) -> paddle.Tensor:
+        """Of every token the scores of the next one: [..., h] gives [..., v], or [..., u] for the tokens ``words`` [u] alone."""
+        return self.language_model_head(hidden, self.backbone.embeddings.token.weight, words)  # [..., v] or [..., u]
 
     def forward(self, ids: paddle.Tensor, segment_ids: paddle.Tensor) -> paddle.Tensor:
         """Logits [b, l, v]; for a loss or a search :meth:`loss` and :meth:`step` do less work."""
@@ -131,17 +136,37 @@ class UniLM(nn.Layer):
             self.logits(chosen), labels, label_smoothing=label_smoothing, double_backward=double_backward
         )  # []
 
-    def step(self, source_ids: paddle.Tensor, *, cached: bool = True) -> Step:
+    def step(
+        self, source_ids: paddle.Tensor, *, cached: bool = True, words: paddle.Tensor | None = None, writable: paddle.Tensor | None = None
+    ) -> Step:
         """The step function of :mod:`.decoding` for sources `[CLS] ... [SEP]`, padded on the right to [b, s].
 
         ``cached=False`` runs source and prefix anew at every token: the same logits, for comparison.
+        ``words`` [u] (int64): the only tokens that may be written, for the decoder numbered 0 to u - 1 in that order: logits are [r, u], a
+        token that comes in is such a number. ``writable`` [b, u], boolean: which of them each source may write; the others get minus infinity.
         Raises ValueError for wrong shapes and, while decoding, for more tokens than the encoder has positions.
         """
         if source_ids.ndim != 2 or 0 in source_ids.shape:
             raise ValueError(f"source_ids must be [b, s] with at least one token, found shape {list(source_ids.shape)}: pad the sources")
-        start = UniLMState(source_ids, Cache() if cached else None)
+        bars = None
+        if writable is not None:
+            expected = [source_ids.shape[0], self.backbone.config.vocab_size if words is None else words.shape[0]]
+            if list(writable.shape) != expected:
+                raise ValueError(f"writable must be {expected}, a column for every word, found {list(writable.shape)}: give it for every source")
+            free = paddle.zeros(writable.shape)  # [b, u]
+            bars = paddle.where(writable, free, paddle.full_like(free, -np.inf))  # [b, u]
+        start = UniLMState(source_ids, Cache() if cached else None, bars=bars)
         follow = self._cached_step if cached else self._whole_step
-        return lambda tokens, state: follow(tokens, start if state is None else state)
+
+        def step(tokens: paddle.Tensor | None, state: UniLMState | None) -> tuple[paddle.Tensor, UniLMState]:
+            if tokens is not None and words is not None:
+                tokens = paddle.index_select(words, tokens)  # [r]
+            with paddle.no_grad():
+                hidden, state = follow(tokens, start if state is None else state)  # [r, h]
+                logits = self.logits(hidden, words)  # [r, v] or [r, u]
+            return logits if state.bars is None else logits.astype("float32") + state.bars, state  # [r, v] or [r, u]
+
+        return step
 
     def _cached_step(self, tokens: paddle.Tensor | None, state: UniLMState) -> tuple[paddle.Tensor, UniLMState]:
         with paddle.no_grad():
@@ -154,7 +179,7 @@ class UniLM(nn.Layer):
                 ones = paddle.ones_like(new)  # [r, 1]
                 out = self.backbone(new, segment_ids=ones, real=ones, cache=state.cache)
                 hidden = out.hidden[:, 0]  # [r, h]
-            return self.logits(hidden), UniLMState(state.source, out.cache)  # [r, v]
+            return hidden, UniLMState(state.source, out.cache, bars=state.bars)  # [r, h]
 
     def _whole_step(self, tokens: paddle.Tensor | None, state: UniLMState) -> tuple[paddle.Tensor, UniLMState]:
         prefix = state.prefix
@@ -168,7 +193,7 @@ class UniLM(nn.Layer):
                 paddle.to_tensor(ids), segment_ids=paddle.to_tensor(segments), real=paddle.to_tensor(real), mask=mask
             ).hidden  # [r, l, h]
             chosen = hidden[paddle.arange(len(ids)), paddle.to_tensor(last)]  # [r, h]
-            return self.logits(chosen), UniLMState(state.source, None, prefix)  # [r, v]
+            return chosen, UniLMState(state.source, None, prefix, state.bars)  # [r, h]
 
 
 def _joined(source: np.ndarray, prefix: np.ndarray | None, pad_id: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

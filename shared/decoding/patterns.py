@@ -95,6 +95,7 @@ class Trie(Pattern):
         self.end_id = end_id
         self._children: list[dict[int, int]] = [{}]
         self._final = [False]
+        self._numbers: dict[int, int] = {}
         self._depth = 0
         count = 0
         for count, sequence in enumerate(sequences, start=1):
@@ -108,6 +109,7 @@ class Trie(Pattern):
                     self._final.append(False)
                 node = self._children[node][token]
             self._final[node] = True
+            self._numbers.setdefault(node, count - 1)
             self._depth = max(self._depth, len(sequence))
         if not count:
             raise ValueError("a trie needs at least 1 sequence, found 0: give the sequences that may come out")
@@ -134,6 +136,10 @@ class Trie(Pattern):
 
     def wait(self, source: int) -> float:
         return self._depth
+
+    def number(self, state: int) -> int | None:
+        """Which of the sequences ends here (the first, if it was given twice), or None."""
+        return self._numbers.get(state)
 
 
 class SubstringAutomaton(Pattern):

@@ -87,6 +87,7 @@ def sample(
     parents = live // n  # [r], rows of the logits
     totals, scores = np.zeros(len(live)), np.zeros(len(live))  # [r], [r]
     tokens = np.zeros([len(live), 0], dtype=np.int64)  # [r, t]
+    steps = np.zeros([len(live), 0])  # [r, t]
     states: list[Any] = [combined.begin(source) for source in range(runner.sources)] if combined else []
     logits = runner.first  # [b, v]
     for length in range(1, max_length + 1):
@@ -96,13 +97,15 @@ def sample(
         stuck = np.flatnonzero(ids < 0)
         if stuck.size:
             raise dead_end(int(live[stuck[0]] // n), tokens[stuck[0]].tolist(), budget)
-        totals = totals + scored.log_probabilities(parents, ids)  # [r]
+        given = scored.log_probabilities(parents, ids)  # [r]
+        totals = totals + given  # [r]
+        steps = np.concatenate([steps, given[:, None]], axis=1)  # [r, t + 1]
         scores = scores + drawn  # [r]
         ended = ids == end_id  # [r]
         for row in np.flatnonzero(ended):
-            results[live[row]] = _hypothesis(tokens[row], totals[row], scores[row], finished=True)
+            results[live[row]] = _hypothesis(tokens[row], totals[row], scores[row], steps[row], finished=True)
         parents, ids, live = parents[~ended], ids[~ended], live[~ended]  # 3 x [r]
-        totals, scores = totals[~ended], scores[~ended]  # [r], [r]
+        totals, scores, steps = totals[~ended], scores[~ended], steps[~ended]  # [r], [r], [r, t + 1]
         tokens = np.concatenate([tokens[~ended], ids[:, None]], axis=1)  # [r, t]
         if not len(live):
             break
@@ -111,8 +114,8 @@ def sample(
                 states = [combined.advance(states[parent], int(token)) for parent, token in zip(parents, ids, strict=True)]
             logits = runner.next(ids, parents)  # [r, v]
             parents = np.arange(len(live))  # [r]
-    for place, row, total, score in zip(live, tokens, totals, scores, strict=True):
-        results[place] = _hypothesis(row, total, score, finished=False)
+    for place, row, total, score, own in zip(live, tokens, totals, scores, steps, strict=True):
+        results[place] = _hypothesis(row, total, score, own, finished=False)
     return _grouped(results, n)
 
 
@@ -219,8 +222,8 @@ def _check_filters(top_k: int | None, top_p: float) -> None:
         raise ValueError(f"top_p must lie in (0, 1], found {top_p}: give 1.0 for no cut")
 
 
-def _hypothesis(tokens: np.ndarray, total: float, score: float, *, finished: bool) -> Hypothesis:
-    return Hypothesis(tuple(tokens.tolist()), float(total), float(score), finished)
+def _hypothesis(tokens: np.ndarray, total: float, score: float, steps: np.ndarray, *, finished: bool) -> Hypothesis:
+    return Hypothesis(tuple(tokens.tolist()), float(total), float(score), finished, tuple(steps.tolist()))
 
 
 def _grouped(results: list[Hypothesis | None], n: int) -> list[list[Hypothesis]]:

@@ -79,6 +79,7 @@ def beam_search(
     sources = np.arange(runner.sources)  # [r], ascending
     totals = np.zeros(runner.sources)  # [r]
     tokens = np.zeros([runner.sources, 0], dtype=np.int64)  # [r, t]
+    steps = np.zeros([runner.sources, 0])  # [r, t]
     states: list[Any] = [combined.begin(source) for source in range(runner.sources)] if combined else []
     logits = runner.first  # [r, v]
     for length in range(1, max_length + 1):
@@ -89,13 +90,15 @@ def beam_search(
             if not kept[source]:
                 raise dead_end(int(source), tokens[np.flatnonzero(sources == source)[0]].tolist(), budget)
         ended = ids == end_id  # [n]
-        for parent, total in zip(parents[ended], reached[ended], strict=True):
-            kept[sources[parent]].append(_hypothesis(tokens[parent], total, total / divisor(length), finished=True))
+        steps = np.concatenate([steps[parents], (reached - totals[parents])[:, None]], axis=1)  # [n, t + 1]
+        for place in np.flatnonzero(ended):
+            parent, total = parents[place], reached[place]
+            kept[sources[parent]].append(_hypothesis(tokens[parent], total, total / divisor(length), steps[place], finished=True))
         live = ~ended  # [n]
         if early_exit:
             best = reached / divisor(max_length)  # [n], the score if all that follows were certain
             live &= ~_decided(sources[parents], live, best, kept, n_best)  # [n]
-        parents, ids = parents[live], ids[live]  # [r], [r]
+        parents, ids, steps = parents[live], ids[live], steps[live]  # [r], [r], [r, t + 1]
         sources, totals = sources[parents], reached[live]  # [r], [r]
         tokens = np.concatenate([tokens[parents], ids[:, None]], axis=1)  # [r, t]
         if not len(parents):
@@ -105,9 +108,9 @@ def beam_search(
                 states = [combined.advance(states[parent], int(token)) for parent, token in zip(parents, ids, strict=True)]
             logits = runner.next(ids, parents)  # [r, v]
     cut: list[list[Hypothesis]] = [[] for _ in range(runner.sources)]
-    for source, row, total in zip(sources, tokens, totals, strict=True):
-        cut[source].append(_hypothesis(row, total, total / divisor(max_length), finished=False))
-    return [(_ranked(own, n_best) + _ranked(rest, n_best))[:n_best] for own, rest in zip(kept, cut, strict=True)]
+    for source, row, total, own in zip(sources, tokens, totals, steps, strict=True):
+        cut[source].append(_hypothesis(row, total, total / divisor(max_length), own, finished=False))
+    return [(_ranked(ended, n_best) + _ranked(rest, n_best))[:n_best] for ended, rest in zip(kept, cut, strict=True)]
 
 
 def _best(
@@ -138,5 +141,5 @@ def _ranked(hypotheses: list[Hypothesis], n_best: int) -> list[Hypothesis]:
     return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)[:n_best]
 
 
-def _hypothesis(tokens: np.ndarray, total: float, score: float, *, finished: bool) -> Hypothesis:
-    return Hypothesis(tuple(tokens.tolist()), float(total), float(score), finished)
+def _hypothesis(tokens: np.ndarray, total: float, score: float, steps: np.ndarray, *, finished: bool) -> Hypothesis:
+    return Hypothesis(tuple(tokens.tolist()), float(total), float(score), finished, tuple(steps.tolist()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import paddle
 from paddle import nn
 
@@ -9,6 +10,9 @@ from .. import double_backward as twice
 from ..activations import get_activation
 from ..linear import Linear
 from ..norms import LayerNorm
+
+LIFT = 6.0
+"""From here on GELU is the identity, for values down to 2 below."""
 
 
 class TiedLanguageModelHead(nn.Layer):
@@ -25,18 +29,39 @@ class TiedLanguageModelHead(nn.Layer):
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, found {size}: give that of the embedding table")
         self.hidden_size, self.vocab_size = hidden_size, vocab_size
+        self.double_backward = double_backward
         self.activation = twice.activation(activation) if double_backward else get_activation(activation)
         normal = paddle.ParamAttr(initializer=nn.initializer.Normal(0.0, 0.02))
         self.transform = Linear(hidden_size, hidden_size, weight_attr=normal)  # [h, h]
         self.norm = LayerNorm(hidden_size, eps=eps, double_backward=double_backward)
         self.bias = self.create_parameter([vocab_size], is_bias=True)  # [v]
 
-    def forward(self, hidden: paddle.Tensor, table: paddle.Tensor) -> paddle.Tensor:
-        """``hidden`` [..., h], two axes at least, and ``table`` [v, h] give logits [..., v]. Raises ValueError for other shapes."""
+    def start_as_identity(self) -> None:
+        """New weights with which the head gives ``LayerNorm(x) E^T``: a start for an encoder that was published without its own head.
+
+        The transform is the identity with a bias that lifts every value onto the straight part of the activation (GELU and its like are
+        x there to 1e-4), and the normalisation takes the lift out again, since it is the same for all values. It holds for an ``x`` of the
+        size that a normalisation gives; a random transform in its place would have to be unlearnt first.
+        """
+        self.transform.weight.set_value(np.eye(self.hidden_size, dtype=np.float32))
+        self.transform.bias.set_value(np.full(self.hidden_size, LIFT, dtype=np.float32))
+        self.norm.weight.set_value(np.ones(self.hidden_size, dtype=np.float32))
+        for bias in (self.norm.bias, self.bias):
+            bias.set_value(np.zeros(bias.shape, dtype=np.float32))
+
+    def forward(self, hidden: paddle.Tensor, table: paddle.Tensor, words: paddle.Tensor | None = None) -> paddle.Tensor:
+        """``hidden`` [..., h], two axes at least, and ``table`` [v, h] give logits [..., v]. Raises ValueError for other shapes.
+
+        ``words`` [u] (int64): only the scores of these tokens, in that order, [..., u]; the work is u / v of that of all.
+        """
         if hidden.ndim < 2 or hidden.shape[-1] != self.hidden_size or list(table.shape) != [self.vocab_size, self.hidden_size]:
             raise ValueError(
                 f"expected hidden [..., {self.hidden_size}] and table [{self.vocab_size}, {self.hidden_size}], "
                 f"found {list(hidden.shape)} and {list(table.shape)}: give the encoder's output and its token embeddings"
             )
         transformed = self.norm(self.activation(self.transform(hidden)))  # [..., h]
-        return paddle.matmul(transformed, table, transpose_y=True) + self.bias  # [..., v]
+        bias = self.bias  # [v]
+        if words is not None:
+            rows = twice.gather_rows if self.double_backward else paddle.index_select
+            table, bias = rows(table, words), rows(bias.unsqueeze(1), words).squeeze(1)  # [u, h], [u]
+        return paddle.matmul(transformed, table, transpose_y=True) + bias  # [..., v] or [..., u]

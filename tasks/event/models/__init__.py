@@ -2,4 +2,10 @@
 
 from ...designs import Designs
 
-DESIGNS = Designs({"crf": f"{__name__}.crf_decode:Crf"})
+DESIGNS = Designs(
+    {
+        "crf": f"{__name__}.crf_decode:Crf",
+        "gplinker": f"{__name__}.gplinker_decode:Gplinker",
+        "generate": f"{__name__}.generate_decode:Generate",
+    }
+)

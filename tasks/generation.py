@@ -1,0 +1,219 @@
+"""The model of the designs ``generate``: an encoder under the UniLM mask that reads a text and writes what it says (kexue.fm article 7427).
+
+A row is `[CLS] source [SEP] target [SEP]`, segment 0 and segment 1. The loss is on the target alone, and only its places pass through the tied
+head, over the tokens that the row may write (:mod:`tasks.generation_words`). Random replacement (kexue.fm article 7259) changes the target's
+inputs, never the source or the labels; the gradient penalty is that of the token embeddings.
+
+Notation: b rows, l tokens, h hidden, t target tokens of the batch, u tokens that some row may write.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import paddle
+from paddle import nn
+from pydantic import Field
+
+from shared import double_backward as twice
+from shared.backbone import Backbone
+from shared.decoding import Step
+from shared.dropout import dropout
+from shared.errors import input_error
+from shared.heads import TiedLanguageModelHead
+from shared.losses import HIDDEN, full_precision, share, softmax_divergence, token_cross_entropy
+from shared.masks import unilm_mask
+from shared.text import Vocabulary
+from shared.unilm import UniLM
+
+from .generation_words import Codes, Words
+from .recipe import Recipe, Settings
+
+Batch = Mapping[str, np.ndarray]
+_log = logging.getLogger(__name__)
+
+
+class GenerateSettings(Settings):
+    """What the ``[model]`` tables of the models ``generate`` share."""
+
+    max_target: int = Field(200, ge=8, description="tokens of the longest output, its end included")
+    head_dropout: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of a target token's weight that goes to all that its row may write, evenly")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a row is to write: ``tokens`` without the end. Not ``whole``: more than ``max_target`` tokens; the rest, and the end, is not taught."""
+
+    tokens: Sequence[int]
+    whole: bool = True
+
+
+class Generator(nn.Layer):
+    """Encoder and tied language-model head, and what the tracks' models share. ``names``: what of the schema stands in outputs.
+
+    Raises InputError for an encoder that cannot read and write: one segment, a convolution, or fewer positions than ``source_tokens`` and
+    the longest output.
+    """
+
+    def __init__(self, backbone: Backbone, *, names: Sequence[str], settings: GenerateSettings, source_tokens: int):
+        super().__init__()
+        config = backbone.config
+        self.backbone, self.settings, self.names = backbone, settings, tuple(names)
+        self.language_model_head = TiedLanguageModelHead(
+            config.hidden_size,
+            config.vocab_size,
+            activation=config.activation,
+            eps=config.layer_norm_eps,
+            double_backward=config.double_backward,
+        )
+        self.language_model_head.start_as_identity()
+        self._codes: tuple[Vocabulary, Codes] | None = None
+        try:
+            self.writer()
+            if source_tokens + settings.max_target > config.max_length:
+                found = f"model.max_target {settings.max_target} behind texts of {source_tokens} tokens"
+                raise ValueError(f"{found} does not fit the {config.max_length} positions of this encoder")
+        except ValueError as error:
+            remedy = "Lower features.window or model.max_target, or take another encoder or model."
+            raise input_error("LIC-E003", found=str(error), expected="an encoder that can read a text and write behind it", remedy=remedy) from error
+
+    def writer(self) -> UniLM:
+        """Encoder and head as one network that reads and writes."""
+        return UniLM(self.backbone, head=self.language_model_head)
+
+    def codes(self, vocabulary: Vocabulary) -> Codes:
+        """How the schema's names are spelled in a vocabulary."""
+        if self._codes is None or self._codes[0] is not vocabulary:
+            self._codes = vocabulary, Codes.of_vocabulary(self.names, vocabulary)
+        return self._codes[1]
+
+    # -- training --------------------------------------------------------------------------------------------------
+    def forward(self, batch: Batch) -> paddle.Tensor:
+        """Scores of the next token at every place that a target token follows, [t, u] float32; ``HIDDEN`` at what its row may not write."""
+        ids, segments = paddle.to_tensor(batch["ids"]), paddle.to_tensor(batch["segments"])  # [b, l], [b, l]
+        mask = unilm_mask(segments, ids != self.backbone.config.pad_id)
+        hidden = self.backbone(ids, segment_ids=segments, mask=mask).hidden  # [b, l, h]
+        rows = twice.gather_rows if self.backbone.config.double_backward else paddle.index_select
+        chosen = rows(hidden.reshape([-1, hidden.shape[-1]]), paddle.to_tensor(batch["places"]))  # [t, h]
+        chosen = dropout(chosen, self.settings.head_dropout, self.training)  # [t, h]
+        words = paddle.to_tensor(batch["words"])  # [u]
+        logits = self.language_model_head(chosen, self.backbone.embeddings.token.weight, words)  # [t, u]
+        return _barred(logits, paddle.to_tensor(batch["writable"][batch["owners"]]))  # [t, u]
+
+    def divisors(self, batch: Batch) -> dict[str, float]:
+        """``tokens``: target tokens of the batch, ends included."""
+        return {"tokens": float(len(batch["labels"]))}
+
+    def loss(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> paddle.Tensor:
+        """Cross entropy of the target tokens, averaged over them, []; 0 where there is none.
+
+        With label smoothing e: 1 - e of it and e of the mean cross entropy of all tokens that the row may write.
+        """
+        return self.examine(batch, divisors)[0]  # []
+
+    def examine(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """The loss [] and the logits [t, u] that it is made of."""
+        count = (self.divisors(batch) if divisors is None else divisors)["tokens"]
+        if not len(batch["labels"]):
+            return self._nothing(batch), paddle.zeros([0, len(batch["words"])])  # [], [0, u]
+        logits = self(batch)  # [t, u]
+        return self._loss(logits, batch, count), logits  # [], [t, u]
+
+    def _nothing(self, batch: Batch) -> paddle.Tensor:
+        """0 with a gradient of 0."""
+        return self.embedding(paddle.to_tensor(batch["ids"])).sum() * 0.0  # []
+
+    @full_precision
+    def _loss(self, logits: paddle.Tensor, batch: Batch, count: float) -> paddle.Tensor:
+        labels, smoothing = paddle.to_tensor(batch["labels"]), self.settings.label_smoothing  # [t]
+        total = token_cross_entropy(logits, labels, double_backward=self.backbone.config.double_backward) * float(len(batch["labels"]))  # []
+        if smoothing:
+            allowed = paddle.to_tensor(batch["writable"][batch["owners"]].astype(np.float32))  # [t, u]
+            u = logits.shape[1]
+            flat = paddle.to_tensor(np.arange(len(batch["labels"])) * u + batch["labels"])  # [t]
+            picked = paddle.gather(logits.reshape([-1]), flat)  # [t]
+            total = total + (picked - (logits * allowed).sum(axis=1) / allowed.sum(axis=1)).sum() * smoothing  # []
+        return share(total, count)  # []
+
+    @full_precision
+    def divergence(
+        self, first: paddle.Tensor, second: paddle.Tensor, batch: Batch, divisors: Mapping[str, float] | None = None
+    ) -> paddle.Tensor:
+        """How far the softmaxes of two passes, logits [t, u] each, are apart, averaged over the target tokens, []."""
+        count = (self.divisors(batch) if divisors is None else divisors)["tokens"]
+        if not len(batch["labels"]):
+            return self._nothing(batch)  # []
+        return share(softmax_divergence(first, second).sum(), count)  # []
+
+    def replaceable(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """1 at the target [b, l], its last token behind the ones that may change, and the rows' lengths [b]: what
+        :class:`RandomReplacement` takes. Of inputs only ``ids`` change; what is to be written stays what it was."""
+        return batch["segments"], batch["lengths"]  # [b, l], [b]
+
+    @property
+    def embedding(self) -> nn.Layer:
+        """The table of token embeddings."""
+        return self.backbone.embeddings.token
+
+    # -- batches ---------------------------------------------------------------------------------------------------
+    def rows(
+        self, sources: Sequence[np.ndarray], texts: Sequence[np.ndarray], vocabulary: Vocabulary, targets: Sequence[Target] | None
+    ) -> tuple[dict[str, np.ndarray], Words]:
+        """One batch of rows: ``sources`` without [CLS] and the last [SEP], ``texts`` what of them may be copied; with ``targets`` labelled.
+
+        ``ids`` and ``segments`` [b, l], ``lengths`` [b], ``words`` [u], ``writable`` [b, u]; labelled also ``places`` [t], where in the
+        flattened rows a target token is foretold, ``labels`` [t], its number in ``words``, and ``owners`` [t], its row.
+        """
+        codes = self.codes(vocabulary)
+        words = Words(codes, texts)
+        made = [Target(()) for _ in sources] if targets is None else targets
+        written = [0 if targets is None else len(target.tokens) + target.whole for target in made]
+        lengths = np.asarray([len(source) + 2 + count for source, count in zip(sources, written, strict=True)], dtype=np.int64)  # [b]
+        ids = np.full((len(sources), int(lengths.max(initial=1))), vocabulary.pad_id, dtype=np.int64)  # [b, l]
+        segments = np.zeros_like(ids)  # [b, l]
+        places: list[np.ndarray] = []
+        labels: list[np.ndarray] = []
+        for row, (source, target, count) in enumerate(zip(sources, made, written, strict=True)):
+            begin = len(source) + 2
+            ids[row, 0], ids[row, 1 : begin - 1], ids[row, begin - 1] = vocabulary.cls_id, source, vocabulary.sep_id
+            if count:
+                outputs = [*target.tokens, codes.end][:count]
+                ids[row, begin : begin + count] = outputs
+                segments[row, begin : begin + count] = 1
+                places.append(row * ids.shape[1] + np.arange(begin - 1, begin - 1 + count))
+                labels.append(words.numbers(outputs))
+        batch = {"ids": ids, "segments": segments, "lengths": lengths, "words": words.ids, "writable": words.writable}
+        if targets is not None:
+            none = [np.zeros(0, dtype=np.int64)]
+            batch["places"], batch["labels"] = np.concatenate(places or none), np.concatenate(labels or none)  # [t], [t]
+            batch["owners"] = np.repeat(np.arange(len(sources)), written)  # [t]
+        return batch, words
+
+    def step(self, batch: Batch) -> Step:
+        """The step function of the decoders for an unlabelled batch; tokens are numbers in ``words``."""
+        source, words = paddle.to_tensor(batch["ids"]), paddle.to_tensor(batch["words"])  # [b, s], [u]
+        return self.writer().step(source, words=words, writable=paddle.to_tensor(batch["writable"]))
+
+    def say_cut(self, lengths: np.ndarray) -> None:
+        """Says how many targets of ``lengths`` [n], ends included, are longer than ``max_target``: of these the first part alone is taught."""
+        over = int((lengths > self.settings.max_target).sum())
+        if over:
+            _log.warning(
+                "%d of %d targets are longer than model.max_target = %d tokens (the longest: %d): whole items beyond it are not taught",
+                over, len(lengths), self.settings.max_target, int(lengths.max()),
+            )  # fmt: skip
+
+
+@full_precision
+def _barred(logits: paddle.Tensor, writable: paddle.Tensor) -> paddle.Tensor:
+    wide = logits.astype("float32")  # [t, u]: HIDDEN is beyond half precision
+    return paddle.where(writable, wide, paddle.full_like(wide, HIDDEN))  # [t, u]
+
+
+def source_tokens(recipe: Recipe) -> int:
+    """Tokens of the longest row before its target: a window between [CLS] and [SEP]."""
+    return recipe.features.window + 2

@@ -1,0 +1,128 @@
+"""Generation: from an output of the search to triples of the windows, for predict, extract, evaluate and roundtrip alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from shared.decoding import Hypothesis
+from shared.text import Vocabulary
+
+from ...designs import Decoder, decode_settings, model_settings
+from ...generation_groups import GroupGrammar, Tokens, Tries, read, write
+from ...generation_search import GenerateDecodeSettings, Reading, Stated, choose, gold_codes, gold_hypotheses, hypotheses, place_of
+from ...generation_words import Codes, Words
+from ...recipe import Recipe
+from ..features import RelationFeatures
+from ..predictions import Found, Span
+from ..records import RelationRecord
+from ..schema import RelationSchema
+from .generate import RelationForm, RelationGenerateSettings, RelationGenerator
+
+Triple = tuple[Tokens, tuple[tuple[int, Tokens], ...]]
+"""(subject, ((pair, text), …)), ``@value`` first."""
+
+
+def reading_of(found: Hypothesis, form: RelationForm, codes: Codes) -> Reading[Triple]:
+    """The triples that an output states. An item of a predicate begins one, the slots behind it belong to it."""
+    stated: dict[Any, Stated[Triple]] = {}
+    for group in read(found.tokens, form.form, codes):
+        objects: list[list] = []
+        for item in group.items:
+            if item.name < len(form.form.free):
+                objects.append([item])
+            else:
+                objects[-1].append(item)
+        for items in objects:
+            slots = tuple((form.pairs[items[0].name, item.name], item.span) for item in items)
+            ranges = ((group.begin, group.end), *((item.begin, item.end) for item in items))
+            stated.setdefault((group.head, slots), Stated((group.head, slots), ranges))  # type: ignore[arg-type]
+    return stated
+
+
+def decode_batch(
+    found: Sequence[Sequence[Hypothesis]],
+    rows: Sequence[int] | np.ndarray,
+    features: RelationFeatures,
+    form: RelationForm,
+    codes: Codes,
+    settings: GenerateDecodeSettings,
+    *,
+    floor: float | None = None,
+) -> list[tuple[int, Found]]:
+    """Triples of a batch of windows as (window, triple). ``found``: hypotheses of every window.
+
+    A span stands where its tokens first do.
+    """
+    made = []
+    for row, own in zip(rows, found, strict=True):
+        words = features.ids[int(row)].tolist()
+
+        def span(tokens: Tokens, probability: float, words: list[int] = words) -> Span:
+            first = place_of(words, tokens)
+            return Span(first, first + len(tokens) - 1, probability)
+
+        for _, (subject, slots), sure in choose(own, [reading_of(one, form, codes) for one in own], settings, floor=floor):
+            made.append((int(row), Found(span(subject, sure), tuple((pair, span(tokens, sure)) for pair, tokens in slots), sure)))
+    return made
+
+
+class Generate:
+    """The design ``generate``."""
+
+    settings = RelationGenerateSettings
+    decode_settings = GenerateDecodeSettings
+
+    def build(self, backbone: Any, schema: RelationSchema, recipe: Recipe) -> RelationGenerator:
+        return RelationGenerator(backbone, schema=schema, recipe=recipe, settings=model_settings(self, recipe))
+
+    def decoder(
+        self,
+        model: RelationGenerator,
+        features: RelationFeatures,
+        rows: Sequence[RelationRecord],
+        schema: RelationSchema,
+        vocabulary: Vocabulary,
+        recipe: Recipe,
+        *,
+        floor: float | None = None,
+    ) -> Decoder:
+        settings: GenerateDecodeSettings = decode_settings(self, recipe)
+        form, codes = model.relation_form, model.codes(vocabulary)
+        tries = Tries(form.form, codes)
+
+        def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
+            texts = [features.ids[int(row)] for row in batch]
+            made, words = model.rows(texts, texts, vocabulary, None)
+            found = hypotheses(
+                model.step(made),
+                GroupGrammar(tries, [text.tolist() for text in words.texts]),
+                words,
+                settings,
+                max_target=settings.max_target or model.settings.max_target,
+                seed=recipe.training.seed,
+                keys=[int(row) for row in batch],
+                floor=floor is not None,
+            )
+            return decode_batch(found, batch, features, form, codes, settings, floor=floor)
+
+        return decode
+
+    def gold_decoder(
+        self, features: RelationFeatures, rows: Sequence[RelationRecord], schema: RelationSchema, recipe: Recipe
+    ) -> Decoder:
+        settings, form = decode_settings(self, recipe), RelationForm(schema)
+        longest = settings.max_target or model_settings(self, recipe).max_target
+        codes = gold_codes(form.form.names, features.ids.values)
+        tries = Tries(form.form, codes)
+
+        def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
+            words = Words(codes, [features.ids[int(row)] for row in batch])
+            targets = [write(form.groups(features, int(row)), codes, room=longest - 1)[0] for row in batch]
+            grammar = GroupGrammar(tries, [text.tolist() for text in words.texts])
+            found = gold_hypotheses(grammar, words, targets, max_target=longest)
+            return decode_batch(found, batch, features, form, codes, settings)
+
+        return decode
