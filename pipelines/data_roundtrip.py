@@ -28,7 +28,7 @@ def roundtrip(
     """
     from shared.errors import InputError
     from tasks.json_lines import file_problem
-    from tasks.recipe import load_recipe
+    from tasks.recipe import load_recipe, recipe_names
     from tasks.registry import get_task
 
     from .data_files import open_schema, read_split
@@ -39,7 +39,8 @@ def roundtrip(
     if problem:
         raise InputError(problem)
     chosen = (f"model.name={model}",) if model else ()
-    recipe = load_recipe(task.recipes, "quick", (*chosen, *overrides), check=task.check_recipe)
+    own = model if model in recipe_names(task.recipes) else "quick"  # a model's own recipe has no keys of another's
+    recipe = load_recipe(task.recipes, own, (*chosen, *overrides), check=task.check_recipe)
     definition = open_schema(task, file.parent, schema)
     records = read_split(task, file, definition, labelled=True, skip_bad=skip_bad)
     tokenizer = open_vocabulary(encoder, texts=[task.text_of(record) for record in records], data=file.parent)
@@ -49,6 +50,7 @@ def roundtrip(
     lost = task.mistakes(records, predictions, features)
     return {
         **{name: scores[name] for name in task.shown_scores},
+        **({"exact_events_f1": scores["exact_events"]["f1"]} if "exact_events" in scores else {}),
         "model": recipe.model,
         "records": len(records),
         "windows": len(features.ids),

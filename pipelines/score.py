@@ -75,9 +75,11 @@ def show_scores(track: str, title: str, report: dict[str, Any]) -> None:
     counts = [key for key in ("records", "questions", "gold", "predicted") if key in report]
     columns = [*shown, *counts]
     rows = [[report[key] for key in columns]]
-    if "strict" in report:
+    views = [name for name in ("strict", "exact_events") if name in report]
+    if views:
         columns = ["", *columns]
-        rows = [["official", *rows[0]], ["strict", *(report["strict"][key] for key in shown), *("" for _ in counts)]]
+        rows = [["official", *rows[0]]]
+        rows += [[view.replace("_", " "), *(report[view][key] for key in shown), *(report[view].get(key, "") for key in counts)] for view in views]
     table(title, columns, rows)
     for key, parts in report.items():
         if not key.startswith("per_") or not parts:

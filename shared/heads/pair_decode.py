@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .pair_scores import Scores, PairParts
+from .pair_scores import PairParts, Scores
 
 AT_ONCE = 1 << 22
 """Numbers that a search holds at once."""

@@ -41,8 +41,8 @@ def in_text(label: int, first: int, last: int, score: float, window: tuple[int, 
     return WindowSpan(label, begin + first, begin + last, score, first == 0 and begin > 0, begin + last == end - 1 and end < length)
 
 
-def merge_windows(spans: Iterable[WindowSpan]) -> list[WindowSpan]:
-    """One set of spans without overlaps inside a label, from the spans of all windows of a text.
+def merge_windows(spans: Iterable[WindowSpan], *, overlaps: bool = False) -> list[WindowSpan]:
+    """One set of spans without overlaps inside a label (unless ``overlaps`` may be), from the spans of all windows of a text.
 
     Equal spans count once with their best score. A span cut at a window's right border and one cut at the next window's left border
     that overlap are the two halves of one long span and are joined. What is still cut and lies inside a whole span of its label goes.
@@ -53,11 +53,11 @@ def merge_windows(spans: Iterable[WindowSpan]) -> list[WindowSpan]:
         by_label.setdefault(span.label, []).append(span)
     merged: list[WindowSpan] = []
     for label in sorted(by_label):
-        merged.extend(_merge_label(by_label[label]))
+        merged.extend(_merge_label(by_label[label], overlaps))
     return sorted(merged, key=lambda span: (span.first, span.last, span.label))
 
 
-def _merge_label(spans: Sequence[WindowSpan]) -> list[WindowSpan]:
+def _merge_label(spans: Sequence[WindowSpan], overlaps: bool) -> list[WindowSpan]:
     joined = _join_halves(_best_of_equal(spans))
     whole = [span for span in joined if not (span.cut_left or span.cut_right)]
     kept = whole + [
@@ -65,6 +65,8 @@ def _merge_label(spans: Sequence[WindowSpan]) -> list[WindowSpan]:
         for span in joined
         if (span.cut_left or span.cut_right) and not any(other.first <= span.first and span.last <= other.last for other in whole)
     ]
+    if overlaps:
+        return kept
     kept.sort(key=lambda span: (-span.score, span.first - span.last, span.first))
     chosen: list[WindowSpan] = []
     for span in kept:

@@ -23,6 +23,9 @@ from typing import Any
 
 Mention = str | tuple[str, ...]
 Triples = Mapping[str, Sequence[tuple[str, str, Mention]]]
+Events = Mapping[str, Sequence[tuple[str, Sequence[tuple[str, Mention]]]]]
+"""From id to events of (type, [(role, text), ...])."""
+Event = tuple[str, frozenset[tuple[str, tuple[str, ...]]]]
 Match = tuple[float, float, float]
 """Character F1, P and R of a predicted argument against a gold one."""
 OPTIONS = {
@@ -76,6 +79,43 @@ def score(
         "unknown_ids": sum(identity not in gold for identity in predicted),
         "options": options,
     }
+
+
+def score_events(gold: Events, predicted: Events) -> dict[str, Any]:
+    """``precision``, ``recall`` and ``f1`` of whole events, beside the official score, which sees arguments alone.
+
+    An event is right if its type and all its arguments, without case, are those of a gold event of its own; events of one type are told
+    apart, repetitions count once. Triggers are not compared, so events without an argument are left out and counted in ``without_arguments``.
+    """
+    wanted = found = correct = bare = 0
+    for identity, events in gold.items():
+        theirs, ours = (list(dict.fromkeys(map(_event, some))) for some in (events, predicted.get(identity, ())))
+        bare += sum(not arguments for _, arguments in map(_event, events))
+        theirs, ours = ([event for event in some if event[1]] for some in (theirs, ours))
+        wanted += len(theirs)
+        found += len(ours)
+        for event in ours:
+            partner = next((other for other in theirs if _same_event(event, other)), None)
+            if partner is not None:
+                theirs.remove(partner)
+                correct += 1
+    return {**_prf(correct, correct, found, wanted), "correct": correct, "predicted": found, "gold": wanted, "without_arguments": bare}
+
+
+def _event(event: tuple[str, Sequence[tuple[str, Mention]]]) -> Event:
+    return event[0], frozenset((role, fold(text)) for role, text in event[1])
+
+
+def _same_event(ours: Event, theirs: Event) -> bool:
+    if ours == theirs:
+        return True
+    if ours[0] != theirs[0] or len(ours[1]) != len(theirs[1]) or all(len(mentions) == 1 for _, mentions in theirs[1]):
+        return False
+    groups: dict[str, tuple[list, list]] = defaultdict(lambda: ([], []))
+    for side, (_, arguments) in enumerate((ours, theirs)):
+        for role, mentions in sorted(arguments):
+            groups[role][side].append(mentions)
+    return all(len(left) == len(right) == len(exact_pairs(left, right)) for left, right in groups.values())
 
 
 def match_characters(predicted: str, gold: str, *, overlap: str = "multiset") -> Match:

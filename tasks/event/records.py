@@ -224,6 +224,13 @@ def as_triples(record: EventRecord) -> list[tuple[str, str, str | tuple[str, ...
     ]
 
 
+def as_events(record: EventRecord) -> list[tuple[str, list[tuple[str, tuple[str, ...]]]]]:
+    """(type, [(role, mentions), ...]) of every event, for :func:`tasks.event.metric.score_events`."""
+    return [
+        (event.type, [(argument.role, (argument.text, *argument.aliases)) for argument in event.arguments]) for event in record.events or ()
+    ]
+
+
 def describe(records: Sequence[EventRecord]) -> dict[str, Any]:
     """Counts that tell what a file demands of a model. Shares are fractions of the labelled records; lengths are in characters."""
     labelled = [(record, record.events) for record in records if record.events is not None]

@@ -70,7 +70,9 @@ class EventTask:
         return record.text
 
     def write_submission(self, path: Path, rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]], schema: Any) -> None:
-        submission.write_submission(path, ((record.id, _by_type(found)) for record, found in zip(rows, predictions, strict=True)))
+        from .predictions import as_events
+
+        submission.write_submission(path, ((record.id, as_events(found)) for record, found in zip(rows, predictions, strict=True)))
 
     def check_submission(self, path: Path, *, schema: EventSchema | None = None, against: Path | None = None) -> list[Problem]:
         return submission.check_submission(path, schema=schema, against=against)
@@ -140,7 +142,11 @@ class EventTask:
         predicted = {
             record.id: [(found.type, found.role, found.text) for found in row] for record, row in zip(rows, predictions, strict=True)
         }
-        return metric.score(gold, predicted, **options)
+        from .predictions import as_events
+
+        events = {record.id: as_events(row) for record, row in zip(rows, predictions, strict=True)}
+        exact = metric.score_events({record.id: records.as_events(record) for record in rows}, events)
+        return {**metric.score(gold, predicted, **options), "exact_events": exact}
 
     def mistakes(
         self, rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]], features: EventFeatures | None = None
@@ -152,14 +158,6 @@ class EventTask:
     def as_rows(self, predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
         """One text's predictions as plain values, for ``lic extract``."""
         return [found._asdict() for found in predictions]
-
-
-def _by_type(found: Sequence[Prediction]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """One event a type, its arguments once each: the metric neither sees events nor counts exact repetitions."""
-    types: dict[str, dict[tuple[str, str], None]] = {}
-    for prediction in found:
-        types.setdefault(prediction.type, {})[prediction.role, prediction.text] = None
-    return [(kind, list(arguments)) for kind, arguments in types.items()]
 
 
 if TYPE_CHECKING:

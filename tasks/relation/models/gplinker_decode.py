@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,7 +64,7 @@ def decode_tables(
     """Triples of a batch of windows as (window, triple). ``rows`` [b]: window numbers."""
     places, scores = tables.spans.above(logit(settings.span_threshold), longest=settings.max_span)  # [n, 4], [n]
     cuts = np.searchsorted(places[:, 0], np.arange(len(rows) + 1))  # [b + 1]
-    for position, (begin, end) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+    for position, (begin, end) in enumerate(pairwise(cuts.tolist())):
         part, own = places[begin:end, 1:], scores[begin:end]  # [n, 3], [n]
         is_subject = part[:, 0] < labels.subjects  # [n]
         subjects, objects = (_distinct(part[which], own[which], labels.spans, settings.max_spans) for which in (is_subject, ~is_subject))
