@@ -228,10 +228,12 @@ class GroupGrammar(Pattern):
         if phase == NAME:
             tries = self.tries.of(context)
             if token == self._field:
-                numbers = (names[found] for (trie, names), node in zip(tries, inner, strict=True) if node >= 0 and (found := trie.number(node)) is not None)
-                return SPAN, source, self.form.follow(context, next(numbers)), self.spans.start(source)
-            nodes = (trie.move(node, token) if node >= 0 and token in trie.follow(node) else -1 for (trie, _), node in zip(tries, inner, strict=True))
-            return NAME, source, context, tuple(nodes)
+                ended = ((names, trie.number(node)) for (trie, names), node in zip(tries, inner, strict=True) if node >= 0)
+                name = next(names[number] for names, number in ended if number is not None)
+                return SPAN, source, self.form.follow(context, name), self.spans.start(source)
+            both = zip(tries, inner, strict=True)
+            nodes = tuple(trie.move(node, token) if node >= 0 and token in trie.follow(node) else -1 for (trie, _), node in both)
+            return NAME, source, context, nodes
         if token != self._field:
             moved = self.spans.move(inner, token) if self.form.heads is None else self.tries.heads[0].move(inner, token)  # type: ignore[index]
             return HEAD, source, None, moved

@@ -57,7 +57,7 @@ class Codes:
             index = vocabulary.get(character, vocabulary.get(character.lower()))
             return vocabulary.unk_id if index is None else index
 
-        return cls(vocabulary.sep_id, *reserved, _told_apart(names, spell, plain or [vocabulary.unk_id]))
+        return cls(vocabulary.sep_id, reserved[0], reserved[1], _told_apart(names, spell, plain or [vocabulary.unk_id]))
 
     @classmethod
     def beside(cls, names: Sequence[str], tokens: int) -> Codes:

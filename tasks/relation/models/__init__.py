@@ -2,4 +2,10 @@
 
 from ...designs import Designs
 
-DESIGNS = Designs({"casrel": f"{__name__}.casrel_decode:Casrel", "gplinker": f"{__name__}.gplinker_decode:Gplinker"})
+DESIGNS = Designs(
+    {
+        "casrel": f"{__name__}.casrel_decode:Casrel",
+        "gplinker": f"{__name__}.gplinker_decode:Gplinker",
+        "generate": f"{__name__}.generate_decode:Generate",
+    }
+)
