@@ -13,6 +13,7 @@ from tasks.recipe import EncoderSettings
 
 if TYPE_CHECKING:
     from shared.backbone import Backbone
+    from shared.pretrained import Pretrained
     from shared.text import Tokenizer, Vocabulary
 
 
@@ -22,12 +23,13 @@ INITIALIZER_RANGE, BASE_HIDDEN_SIZE = 0.02, 768
 
 @dataclass(frozen=True)
 class Encoder:
-    """A backbone, the vocabulary it was made for, and whether that is lower-cased."""
+    """A backbone, the vocabulary it was made for, and whether that is lower-cased. ``pretrained``: all that its source held; None for a new one."""
 
     backbone: Backbone
     vocabulary: Vocabulary
     lower_case: bool
     source: str
+    pretrained: Pretrained | None = None
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -100,7 +102,7 @@ def open_encoder(settings: EncoderSettings, *, texts: Iterable[str], data: Path 
         raise input_error(
             "LIC-W008", file=source, found=str(error), expected="a vocabulary, one token a line", remedy="Give another encoder."
         ) from error
-    return Encoder(loaded.backbone, vocabulary, loaded.lower_case, loaded.source)
+    return Encoder(loaded.backbone, vocabulary, loaded.lower_case, loaded.source, loaded)
 
 
 def open_vocabulary(source: str | None, *, texts: Sequence[str], data: Path | None) -> Tokenizer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,14 +9,13 @@ import typer
 
 from shared.errors import input_error
 
-from .console import say, say_problems
+from .console import say
 
 if TYPE_CHECKING:
     from shared.training.parallel import Ranks
 
     from .data_files import LabelledData
     from .interrupt import Check
-    from .train_run import Driver
     from .train_setup import Fold, Prepared
 
 DEFAULT = "default"
@@ -46,10 +44,12 @@ def train(
     Under ``paddle.distributed.launch`` every process calls this; the first writes.
     """
     from shared.training.parallel import join
+    from tasks.registry import get_task
 
     from .device import choose_device
     from .interrupt import Check
     from .run_folder import FINISHED, claim_run_folder, is_begun, new_run_folder, run_to_resume
+    from .train_run import drive
     from .train_setup import prepare
 
     name = Path(recipe or DEFAULT).stem
@@ -58,7 +58,7 @@ def train(
     place = run_to_resume(track, name, run) if resume else None
     begun = bool(ranks.gather(place is not None and is_begun(place))[0])
     if place is not None and begun and (place / FINISHED).is_file():
-        _check_settings(place, track, recipe, overrides)
+        check_settings(place, get_task(track), recipe, overrides)
         say(f"{place} is finished: nothing is left to do.")
         return place
     if place is None:
@@ -79,7 +79,7 @@ def train(
         say(f"run folder: {target}")
         if chosen == "cpu" and opened.recipe.training.amp != "O0":
             say(f"training.amp = {opened.recipe.training.amp}: paddle computes in float32 on a CPU, so it has no effect here.")
-        _drive(prepared, target, check, title=f"train {track}", resume=begun, board=board)
+        drive(prepared.training, opened.recipe, target, check, title=f"train {track}", resume=begun, board=board)
     return target
 
 
@@ -115,10 +115,12 @@ def _opened(
 
     if begun is None:
         return open_labelled(track, data=data, recipe=recipe or DEFAULT, overrides=overrides, skip_bad=skip_bad, workers=workers)
+    from tasks.registry import get_task
+
     from .run_folder import stored_run
     from .teachers import check_same_teachers
 
-    _check_settings(begun, track, recipe, overrides)
+    check_settings(begun, get_task(track), recipe, overrides)
     own = stored_run(begun, track)
     opened = open_labelled(track, data=data or own.data, recipe=own.recipe, overrides=(), skip_bad=skip_bad, workers=workers)
     changed = [split for split, checksum in _checksums(opened.paths).items() if own.checksums.get(split) != checksum]
@@ -134,15 +136,17 @@ def _opened(
     return opened
 
 
-def _check_settings(begun: Path, track: str, recipe: str | None, overrides: tuple[str, ...]) -> None:
-    """Raises InputError when a recipe or overrides are given that are not the run's own."""
+def check_settings(begun: Path, task: Any, recipe: str | None, overrides: tuple[str, ...]) -> None:
+    """Raises InputError when a recipe or overrides are given that are not those of the run in ``begun``.
+
+    ``task``: has the run's track as ``name``, a folder of ``recipes`` and ``check_recipe``.
+    """
     from tasks.recipe import load_recipe, override
-    from tasks.registry import get_task
 
     from .run_folder import stored_run
     from .train_setup import differing_keys
 
-    own, task = stored_run(begun, track).recipe, get_task(track)
+    own = stored_run(begun, task.name).recipe
     if recipe is None and not overrides:
         return
     asked = load_recipe(task.recipes, recipe, overrides, check=task.check_recipe) if recipe else override(own, overrides)
@@ -178,57 +182,12 @@ def _describe(target: Path, prepared: Prepared, device: str, fold: Fold | None) 
     )
 
 
-def _drive(prepared: Prepared, target: Path, check: Check, *, title: str, resume: bool, board: bool = False) -> None:
-    """Restores what there is to go on from, then trains to the end."""
-    from shared.training.run_state import restore
-    from shared.training.snapshots import newest_snapshot
-
-    from .interrupt import after_this_step
-    from .run_folder import CHECKPOINTS
-    from .train_run import Driver
-
-    training, ranks = prepared.training, prepared.training.ranks
-    driver = Driver(training, target, prepared.opened.recipe.training, title, check)
-    if resume:
-        found = newest_snapshot(target / CHECKPOINTS)
-        if found is None:
-            say(f"{target} has no checkpoint: training begins anew.")
-        else:
-            for error in found.passed_over:
-                say_problems(error.problems)
-            for remark in restore(training, found.state, found.folder):
-                say(f"note: {remark}.")
-            driver.go_on_from(found.figures)
-            say(f"resumed at step {training.progress.step} of {training.order.total_steps}, from {found.folder}")
-    _measure(driver, prepared)
-    with after_this_step(check), ExitStack() as stack:
-        if board and ranks.first:
-            from .board import BOARD, Board
-
-            driver.board = stack.enter_context(Board(target / BOARD, after=training.progress.step))
-        driver.drive()
-
-
-def _measure(driver: Driver, prepared: Prepared) -> None:
-    """Gives the driver the machine's peak and what a step costs, to show how much of the one the other uses."""
-    from shared.training.throughput import matmul_peak, step_flops
-
-    config, window = prepared.encoder.backbone.config, prepared.opened.recipe.features.window + 2
-    own = {id(parameter) for parameter in prepared.encoder.backbone.parameters()}
-    head = sum(int(p.size) for p in prepared.model.parameters() if p.ndim == 2 and id(p) not in own)
-    driver.peak = matmul_peak()
-
-    def work(event: Any) -> float:
-        longest = min(event.padded_tokens // max(event.rows, 1), window)
-        return step_flops(config, padded_tokens=event.padded_tokens, sum_of_squared_lengths=event.padded_tokens * longest, head_weights=head)
-
-    driver.work = work
-
-
 def _follow(prepared: Prepared, ranks: Ranks, check: Check, *, resume: bool) -> Path:
     """What a rank but the first does: the same steps, writing nothing."""
+    from .train_run import drive
+
     target = Path(ranks.gather("")[0])
-    _drive(prepared, target, check, title="train", resume=resume)
+    drive(prepared.training, prepared.opened.recipe, target, check, title="train", resume=resume)
     return target
 
 

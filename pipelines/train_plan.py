@@ -5,9 +5,12 @@ from __future__ import annotations
 import gc
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .console import emit_json, say, table
+
+if TYPE_CHECKING:
+    from shared.training.loop import Training
 
 
 def plan(
@@ -24,8 +27,6 @@ def plan(
     ``memory_mib``: ``weights``, ``optimizer`` and ``checkpoint`` from the numbers of parameters, ``step`` how much the resident memory grew in that
     step (on a GPU: paddle's own peak). ``minutes``: all steps at the speed of two steps of the usual size, without evaluations.
     """
-    import numpy as np
-
     from shared.training.parallel import Ranks
 
     from .data_files import open_labelled
@@ -35,26 +36,28 @@ def plan(
     chosen = choose_device(device)
     opened = open_labelled(track, data=data, recipe=recipe, overrides=overrides, skip_bad=skip_bad)
     prepared = prepare(opened, ranks=Ranks(), fold=None, quiet=True)
-    training = prepared.training
+    about = {"track": track, "recipe": recipe, "device": chosen, "records": prepared.records, "windows": prepared.windows}
+    return about | plan_of(prepared.training, chosen)
+
+
+def plan_of(training: Training, device: str) -> dict[str, Any]:
+    """The figures of :func:`plan` that a training has by itself, at its first step."""
+    import numpy as np
+
     order, lengths = training.order, training.order.lengths
     batches = [order.batch(index) for index in range(order.steps_before[1])]
     padded = np.asarray([int(lengths[rows].max()) * len(rows) for rows in batches])  # [steps]
     largest, usual = int(padded.argmax()), int(np.argsort(padded)[len(padded) // 2])
-    before = _resident_mib(chosen)
+    before = _resident_mib(device)
     loss, first = _measure(training, batches[largest])
-    grown = max(0.0, _resident_mib(chosen, peak=True) - before)
+    grown = max(0.0, _resident_mib(device, peak=True) - before)
     seconds = min(_measure(training, batches[usual])[1] for _ in range(2))
     trained = sum(int(parameter.size) for parameter in training.parameters)
-    every = sum(int(parameter.size) for parameter in prepared.model.parameters())
+    every = sum(int(parameter.size) for parameter in training.layer.parameters())
     averages = trained if training.ema is not None else 0
     mib = 4 / 2**20
     return {
-        "track": track,
-        "recipe": recipe,
-        "device": chosen,
-        "records": prepared.records,
-        "windows": prepared.windows,
-        "epochs": opened.recipe.training.epochs,
+        "epochs": training.settings.epochs,
         "steps": order.total_steps,
         "evaluations": len(training.evaluations),
         "tokens_an_epoch": int(lengths.sum()),
@@ -99,7 +102,11 @@ def _resident_mib(device: str, *, peak: bool = False) -> float:
 
 def show_plan(track: str, *, json: bool, **options: Any) -> None:
     """The plan as a table, or as one JSON object."""
-    report = plan(track, **options)
+    show_report(plan(track, **options), f"lic train {track}", json=json)
+
+
+def show_report(report: dict[str, Any], command: str, *, json: bool) -> None:
+    """What :func:`plan` gives, under the command's name."""
     if json:
         emit_json(report)
         return
@@ -113,5 +120,5 @@ def show_plan(track: str, *, json: bool, **options: Any) -> None:
         ["largest step", f"{step['rows']} rows, {step['padded_tokens']:,} padded tokens: loss {step['loss']:.4f} in {step['seconds']:.2f} s"],
         ["time", f"about {report['minutes']:,.1f} minutes on {report['device']}, without evaluations"],
     ]
-    table(f"lic train {track} --recipe {report['recipe']}: the plan", ["what", "how much"], rows)
+    table(f"{command} --recipe {report['recipe']}: the plan", ["what", "how much"], rows)
     say("nothing was trained and no run folder was made")

@@ -11,14 +11,60 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .console import progress, say, training_note
+from .console import progress, say, say_problems, training_note
 
 if TYPE_CHECKING:
     from shared.files import LineLog
     from shared.training.loop import Evaluated, Step, Training
-    from tasks.recipe import TrainingSettings
+    from tasks.recipe import Recipe, TrainingSettings
 
     from .interrupt import Check
+
+
+def drive(training: Training, recipe: Recipe, target: Path, check: Check, *, title: str, resume: bool, board: bool = False) -> None:
+    """Restores what there is to go on from in the run folder ``target`` (with ``resume``), then trains to the end, as :meth:`Driver.drive` does."""
+    from shared.training.run_state import restore
+    from shared.training.snapshots import newest_snapshot
+
+    from .interrupt import after_this_step
+    from .run_folder import CHECKPOINTS
+
+    driver = Driver(training, target, recipe.training, title, check)
+    if resume:
+        found = newest_snapshot(target / CHECKPOINTS)
+        if found is None:
+            say(f"{target} has no checkpoint: training begins anew.")
+        else:
+            for error in found.passed_over:
+                say_problems(error.problems)
+            for remark in restore(training, found.state, found.folder):
+                say(f"note: {remark}.")
+            driver.go_on_from(found.figures)
+            say(f"resumed at step {training.progress.step} of {training.order.total_steps}, from {found.folder}")
+    _measure(driver, recipe.features.window + 2)
+    with after_this_step(check), ExitStack() as stack:
+        if board and training.ranks.first:
+            from .board import BOARD, Board
+
+            driver.board = stack.enter_context(Board(target / BOARD, after=training.progress.step))
+        driver.drive()
+
+
+def _measure(driver: Driver, window: int) -> None:
+    """Gives the driver the machine's peak and what a step costs, to show how much of the one the other uses."""
+    from shared.training.throughput import matmul_peak, step_flops
+
+    layer = driver.training.layer
+    config = layer.backbone.config
+    own = {id(parameter) for parameter in layer.backbone.parameters()}
+    head = sum(int(p.size) for p in layer.parameters() if p.ndim == 2 and id(p) not in own)
+    driver.peak = matmul_peak()
+
+    def work(event: Any) -> float:
+        longest = min(event.padded_tokens // max(event.rows, 1), window)
+        return step_flops(config, padded_tokens=event.padded_tokens, sum_of_squared_lengths=event.padded_tokens * longest, head_weights=head)
+
+    driver.work = work
 
 
 @dataclass
