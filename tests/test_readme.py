@@ -106,14 +106,12 @@ def test_the_commands_run_in_order(place, monkeypatch, capfd):
         if words[0] == "cd":
             monkeypatch.chdir(Path.cwd() / words[1])
             continue
-        if words[0] == ".":
+        if words[0] == "." or line == "lic demo":  # make demo ran it
             continue
         assert words[0] == "lic"
         more = []
         if words[1] in ("demo", "train"):
             more = SHORT
-        if words[1] == "demo" and "--folder" not in words:
-            more = [*SHORT, "--folder", "another"]
         if words[1] == "train" and "--recipe" not in words:
             more = ["--recipe", "quick", *SHORT]
         if "encoder.source=models/bert" in words:

@@ -12,8 +12,8 @@ from tasks.registry import TRACKS, get_task
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 SETTINGS = {
-    "relation": ("training.epochs=4", "training.max_records=500"),
-    "event": ("training.epochs=3", "training.max_records=600"),
+    "relation": ("training.epochs=3", "training.max_records=400"),
+    "event": ("training.epochs=3", "training.max_records=400"),
     "reading": ("training.epochs=1", "training.max_records=300"),
 }
 
