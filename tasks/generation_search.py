@@ -63,19 +63,29 @@ class Ranked(NamedTuple, Generic[Structure]):
 
 
 def hypotheses(
-    step: Step, grammar: Pattern, words: Words, settings: GenerateDecodeSettings, *, max_target: int, seed: int, keys: Sequence[int], floor: bool
+    step: Step,
+    grammar: Pattern,
+    words: Words,
+    settings: GenerateDecodeSettings,
+    *,
+    max_target: int,
+    seed: int,
+    keys: Sequence[int],
+    floor: bool,
+    least: int = 1,
 ) -> list[list[Hypothesis]]:
     """Hypotheses of every source, the best first, in tokens of the vocabulary: those of the beam, or the samples in the order of their draws.
 
     ``keys``: what tells a source from all others, so that its samples are the same in any batch. ``floor``: candidates are wanted, at
-    least :data:`CANDIDATE_BEAM` hypotheses.
+    least :data:`CANDIDATE_BEAM` hypotheses, as they are for ``rescore``. ``least``: hypotheses that are wanted in any case.
     """
+    least = max(least, CANDIDATE_BEAM if floor or settings.rescore == "spans" else 1)
     if settings.search == "mbr":
         drawn = sample(
             step,
             end_id=0,
             max_length=max_target,
-            n=max(settings.samples, CANDIDATE_BEAM) if floor else settings.samples,
+            n=max(settings.samples, least),
             temperature=settings.temperature,
             top_p=settings.top_p,
             seed=seed,
@@ -83,7 +93,7 @@ def hypotheses(
             constraints=[grammar],
         )
     else:
-        beam = min(max(settings.beam, CANDIDATE_BEAM if floor or settings.rescore == "spans" else 1), len(words.ids))
+        beam = min(max(settings.beam, least), len(words.ids))
         drawn = beam_search(
             step,
             end_id=0,
