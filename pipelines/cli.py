@@ -11,11 +11,14 @@ import typer
 
 from . import (
     bench,
+    candidates,
     data_check,
     data_import,
+    data_paraphrase,
     data_roundtrip,
     demo,
     doctor,
+    ensemble,
     evaluate,
     explain,
     extract,
@@ -25,6 +28,7 @@ from . import (
     score,
     submit_check,
     train,
+    tune,
 )
 
 app = typer.Typer(
@@ -36,6 +40,7 @@ data = typer.Typer(help="Official files: check them, import them, find the ceili
 submit = typer.Typer(help="Submission files.", no_args_is_help=True)
 data.command("check")(data_check.command)
 data.command("import")(data_import.command)
+data.command("paraphrase")(data_paraphrase.command)
 data.command("roundtrip")(data_roundtrip.command)
 submit.command("check")(submit_check.command)
 app.add_typer(data, name="data")
@@ -43,6 +48,9 @@ app.command("preprocess")(preprocess.command)
 app.command("train")(train.command)
 app.command("evaluate")(evaluate.command)
 app.command("predict")(predict.command)
+app.command("candidates")(candidates.command)
+app.command("tune")(tune.command)
+app.command("ensemble")(ensemble.command)
 app.add_typer(submit, name="submit")
 app.command("score")(score.command)
 app.command("extract")(extract.command)
@@ -52,7 +60,7 @@ app.command("explain")(explain.command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 
-NEEDS_PADDLE = frozenset({"roundtrip", "preprocess", "train", "evaluate", "predict", "extract", "demo"})
+NEEDS_PADDLE = frozenset({"roundtrip", "paraphrase", "preprocess", "train", "evaluate", "predict", "extract", "candidates", "tune", "ensemble", "demo"})
 UsageFault: Any = typer.BadParameter.__mro__[2]
 """typer's base of all complaints about the command line; its module has moved between versions, its place in the family has not."""
 

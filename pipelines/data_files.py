@@ -45,6 +45,17 @@ class LabelledData:
         wanted = set(indices)
         return [record for number, record in enumerate(self._train(max(wanted, default=-1) + 1)) if number in wanted]
 
+    def records_in_use(self) -> Iterator[Any]:
+        """The training records, in order: the first ``training.max_records``."""
+        return self._train(self.recipe.training.max_records)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Every file that decides a training, by what a run's ``config.toml`` calls it."""
+        from .extra_data import extra_paths
+
+        return {**self.paths, **extra_paths(self.recipe)}
+
     def _train(self, limit: int | None, *, texts: bool = False) -> Iterator[Any]:
         return _stream(
             self.task,
@@ -80,8 +91,11 @@ def open_labelled(
     from tasks.recipe import load_recipe
     from tasks.registry import get_task
 
+    from .extra_data import check_extra
+
     task = get_task(track)
     settings = load_recipe(task.recipes, recipe, overrides, check=task.check_recipe) if isinstance(recipe, str) else recipe
+    check_extra(track, settings)
     folder = data_folder(track, data)
     schema = open_schema(task, folder)
     paths = {split: find_split(track, folder, split) for split in ("train", "dev")}

@@ -187,6 +187,7 @@ def preprocess(
     """Makes the features of train and dev for a recipe, with ``workers`` processes (default: a core each). Returns the folder of each."""
     from .data_files import open_labelled
     from .encoders import open_encoder
+    from .extra_data import extra_files
 
     opened = open_labelled(track, data=data, recipe=recipe, overrides=overrides, skip_bad=skip_bad, workers=workers)
     encoder = open_encoder(opened.recipe.encoder, texts=opened.texts, data=opened.folder)
@@ -198,6 +199,8 @@ def preprocess(
             opened.task, path, opened.schema, encoder, settings, skip_bad=skip_bad, limit=limits[split], workers=workers
         )
         made[split] = str(found.folder)
+    for file in extra_files(opened, encoder, evaluated=opened.dev):
+        made[file.path.name] = str(file.folder)
     return made
 
 

@@ -123,12 +123,12 @@ def _opened(
     check_settings(begun, get_task(track), recipe, overrides)
     own = stored_run(begun, track)
     opened = open_labelled(track, data=data or own.data, recipe=own.recipe, overrides=(), skip_bad=skip_bad, workers=workers)
-    changed = [split for split, checksum in _checksums(opened.paths).items() if own.checksums.get(split) != checksum]
+    changed = [split for split, checksum in _checksums(opened.files).items() if own.checksums.get(split) != checksum]
     if changed:
         raise input_error(
             "LIC-K005",
             file=begun,
-            found=f"another {' and '.join(opened.paths[split].name for split in changed)} than the run began with",
+            found=f"another {' and '.join(opened.files[split].name for split in changed)} than the run began with",
             expected="the very files whose checksums its config.toml has",
             remedy="Put them back, or begin a new run without --resume.",
         )
@@ -175,7 +175,7 @@ def _describe(target: Path, prepared: Prepared, device: str, fold: Fold | None) 
         schema=opened.schema,
         encoder=prepared.encoder,
         data=opened.folder,
-        checksums=_checksums(opened.paths),
+        checksums=_checksums(opened.files),
         environment={"device": device, **environment.prepare().as_dict(), "packages": python_packages()},
         fold=str(fold) if fold else None,
         teachers=teacher_marks(opened.recipe),
@@ -217,6 +217,9 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan, take one step's measure, write nothing")] = False,
     folds: Annotated[int | None, typer.Option(min=2, help="so many runs, each evaluated on a part of train that it does not see")] = None,
     fold: Annotated[int | None, typer.Option(min=1, help="only this one of --folds")] = None,
+    extra: Annotated[
+        list[Path] | None, typer.Option(help="reading: a further file to train on, shaped as SQuAD 1.1 or 2.0; repeatable")
+    ] = None,
     seeds: Annotated[str | None, typer.Option(help="several runs, e.g. 1,2,3")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N")] = "auto",
     devices: Annotated[str | None, typer.Option(help="several at once, data-parallel: e.g. 0,1 for two GPUs")] = None,
@@ -238,6 +241,10 @@ def command(
     if devices is not None:
         launch(devices, backend, arguments=context.find_root().obj)
         return
+    if extra:
+        from json import dumps
+
+        set_ = [*(set_ or ()), f"training.extra={dumps([str(path) for path in extra], ensure_ascii=False)}"]
     if dry_run:
         from .train_plan import show_plan
 

@@ -113,6 +113,7 @@ def _features(
     opened: LabelledData, encoder: Encoder, ranks: Ranks, fold: Fold | None
 ) -> tuple[Any, np.ndarray | None, tuple[list[Any], Any] | None]:
     """Features to train on, the units of them in use (None: all), and records with features to evaluate on (this rank's share)."""
+    from .extra_data import with_extra
     from .preprocess import features_of_file
 
     task, recipe = opened.task, opened.recipe
@@ -133,11 +134,19 @@ def _features(
         own = records[ranks.rank :: ranks.world]
         return own, task.make_features(own, opened.schema, encoder.tokenizer, settings)
 
+    def beside(train: Any, rows: np.ndarray | None, evaluated: list[Any]) -> tuple[Any, np.ndarray | None]:
+        if not ranks.first:
+            ranks.wait()
+        found = with_extra(opened, encoder, train, rows, evaluated=evaluated)
+        if ranks.first:
+            ranks.wait()
+        return found
+
     train = of_file("train", recipe.training.max_records)
     if recipe.training.train_on == "train+dev":
-        return train.joined(of_file("dev")), None, None
+        return *beside(train.joined(of_file("dev")), None, opened.dev), None
     if fold is None:
-        return train, None, (opened.dev, of_file("dev")) if ranks.world == 1 else share(opened.dev)
+        return *beside(train, None, opened.dev), (opened.dev, of_file("dev")) if ranks.world == 1 else share(opened.dev)
     inside = np.fromiter((fold.holds(text) for text in opened.texts), dtype=bool)  # [records]
     indices = np.flatnonzero(inside)  # [held out]
     if not len(indices) or inside.all():
@@ -148,7 +157,8 @@ def _features(
             expected="records on both sides",
             remedy="Take fewer folds, or more training records.",
         )
-    return train, np.flatnonzero(~inside[train.record_index]), share(opened.train_records(indices.tolist()))
+    held_out = opened.train_records(indices.tolist())
+    return *beside(train, np.flatnonzero(~inside[train.record_index]), held_out), share(held_out)
 
 
 def _evaluation(

@@ -104,6 +104,11 @@ class TrainingSettings(Settings):
     checkpoint_steps: int | None = Field(None, ge=1, description="also one every so many steps")
     checkpoints_kept: int = Field(2, ge=1)
     max_records: int | None = Field(None, ge=1, description="train on the first n records only")
+    extra: tuple[str, ...] = Field((), description="reading: further files to train on, shaped as SQuAD 1.1 or 2.0")
+    weights: dict[str, float] = Field(
+        {}, description="how often an epoch has a record, by the name of an extra file or the beginning of the record's id; 1 where nothing fits"
+    )
+    paraphrases: str | None = Field(None, description="reading: a file of lic data paraphrase, for model.paraphrase_share")
     seed: int = Field(42, ge=0)
 
     @model_validator(mode="before")
@@ -115,6 +120,8 @@ class TrainingSettings(Settings):
 
     @model_validator(mode="after")
     def _goes_together(self) -> TrainingSettings:
+        if any(not 0 <= weight <= 100 for weight in self.weights.values()):
+            raise ValueError(f"weights {self.weights}: each must be from 0 to 100")
         if self.optimizer == "adax" and self.weight_decay:
             raise ValueError(f"optimizer adax has no weight decay, found {self.weight_decay}: take adax_w or adax_l2, or weight_decay = 0")
         if self.fgm_epsilon and self.penalty_epsilon:
