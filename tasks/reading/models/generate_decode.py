@@ -80,7 +80,8 @@ def decode_batch(
 ) -> list[tuple[int, list[Prediction]]]:
     """Answers of a batch of questions as (question, answers). ``found``: of all windows of the questions, in order.
 
-    ``floor``: the first answer and all others of at least that probability, however many ``n_best`` asks for. A passage of no token answers with itself, unless no answer is an answer: no question stays without one.
+    ``floor``: the first answer and all others of at least that probability, however many ``n_best`` asks for. A passage of no token answers
+    with itself, unless no answer is an answer: no question stays without one.
     """
     decoded, at = [], 0
     for row in map(int, rows):
