@@ -24,6 +24,7 @@ from . import (
     extract,
     predict,
     preprocess,
+    pretrain,
     runs,
     score,
     submit_check,
@@ -46,6 +47,7 @@ submit.command("check")(submit_check.command)
 app.add_typer(data, name="data")
 app.command("preprocess")(preprocess.command)
 app.command("train")(train.command)
+app.command("pretrain")(pretrain.command)
 app.command("evaluate")(evaluate.command)
 app.command("predict")(predict.command)
 app.command("candidates")(candidates.command)
@@ -60,7 +62,7 @@ app.command("explain")(explain.command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 
-NEEDS_PADDLE = frozenset({"roundtrip", "paraphrase", "preprocess", "train", "evaluate", "predict", "extract", "candidates", "tune", "ensemble", "demo"})
+NEEDS_PADDLE = frozenset({"roundtrip", "paraphrase", "preprocess", "train", "pretrain", "evaluate", "predict", "extract", "candidates", "tune", "ensemble", "demo"})
 UsageFault: Any = typer.BadParameter.__mro__[2]
 """typer's base of all complaints about the command line; its module has moved between versions, its place in the family has not."""
 

@@ -3,7 +3,7 @@
 ``config.toml`` (track, data, the whole recipe) · ``encoder.json`` · ``vocab.txt`` · ``schema.json`` · ``environment.json`` ·
 ``weights.safetensors`` (best on dev) · ``best.json`` (its step and scores) · ``metrics.jsonl`` (no wall-clock) · ``timing.jsonl`` ·
 ``checkpoints/`` (what ``--resume`` goes on from) · ``finished.json`` (at the end) · ``curves.png`` · ``run.lock`` (while somebody writes) ·
-after ``lic evaluate`` ``mistakes-SPLIT.jsonl``.
+after ``lic evaluate`` ``mistakes-SPLIT.jsonl`` · after ``lic candidates`` ``candidates-SPLIT.jsonl`` · after ``lic tune`` ``decision.json``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from .console import say
 if TYPE_CHECKING:
     from shared.text import Tokenizer, Vocabulary
     from tasks.base import Task
+    from tasks.pretraining.objective import Pretraining
 
     from .encoders import Encoder
 
@@ -41,6 +42,9 @@ FIGURES = "metrics.jsonl"
 TIMING = "timing.jsonl"
 CHECKPOINTS = "checkpoints"
 FINISHED = "finished.json"
+DECISION = "decision.json"
+ENSEMBLE = "ensemble.toml"
+"""Stands in the place of config.toml where a folder is an ensemble of runs (:mod:`pipelines.ensemble_folder`)."""
 
 
 @dataclass
@@ -107,7 +111,7 @@ def is_begun(folder: Path) -> bool:
 
 _OWN = {
     *("schema.json", "vocab.txt", "encoder.json", "environment.json", FIGURES, TIMING, CHECKPOINTS, WEIGHTS, BEST, FINISHED),
-    *("curves.png", "board", "run.lock"),
+    *("curves.png", "board", "run.lock", "simbert.json"),
 }
 
 
@@ -151,7 +155,7 @@ def claim_run_folder(track: str, name: str, folder: Path | None, *, begun: bool 
 def write_run(
     folder: Path,
     *,
-    task: Task,
+    task: Task | Pretraining,
     recipe: Recipe,
     schema: Any,
     encoder: Encoder,
@@ -193,7 +197,7 @@ def find_run(track: str, folder: Path | None) -> Path:
                 "LIC-U003", found=f"no trained {track} run under {RUNS / track}", expected="a run", remedy=f"Train one: lic train {track}."
             )
         return runs[0]
-    if not (folder / CONFIG).is_file():
+    if not (folder / CONFIG).is_file() and not (folder / ENSEMBLE).is_file():
         raise input_error(
             "LIC-U004", file=folder, found="no config.toml", expected="the folder of a run", remedy="Give the folder that lic train wrote to."
         )
@@ -201,7 +205,11 @@ def find_run(track: str, folder: Path | None) -> Path:
 
 
 def track_of(folder: Path) -> str:
-    """The track that a run folder says it belongs to."""
+    """The track that the folder of a run or an ensemble says it belongs to."""
+    if (folder / ENSEMBLE).is_file():
+        from .ensemble_folder import read_ensemble
+
+        return str(read_ensemble(folder)["ensemble"]["track"])
     track: str = _config(folder)["run"]["track"]
     return track
 

@@ -192,9 +192,14 @@ class SimBERT(nn.Layer):
             max_length=settings["max_length"] if max_length is None else max_length,
             pooling=settings["pooling"] if pooling is None else pooling,
         )
-        new = [] if model.unilm.load_head(found) else ["language_model_head"]
-        model.new_parts = (*new, *([] if model._load_pooler(found) else ["pooler"]))
+        model.load_parts(found)
         return model
+
+    def load_parts(self, found: Pretrained) -> tuple[str, ...]:
+        """Takes over the language-model head and the pooler of ``found`` where it has them; returns ``new_parts``, the names of the others."""
+        new = [] if self.unilm.load_head(found) else ["language_model_head"]
+        self.new_parts = (*new, *([] if self._load_pooler(found) else ["pooler"]))
+        return self.new_parts
 
     def save(self, folder: str | Path) -> None:
         """Writes a folder, whole or absent: ``weights.safetensors``, ``encoder.json``, ``vocab.txt``, ``simbert.json``. :func:`load_backbone` reads
@@ -205,8 +210,12 @@ class SimBERT(nn.Layer):
             save_weights(parts, aside / RUN_WEIGHTS_FILE)
             save_encoder_config(aside, self.backbone.config, self.tokenizer.lower_case)
             self.tokenizer.vocabulary.save(aside / VOCABULARY_FILE)
-            settings = {"scale": self.scale, "max_length": self.max_length, "pooling": self.pooling}
-            write_json(aside / SETTINGS_FILE, {"format": _FORMAT, **settings})
+            self.save_settings(aside)
+
+    def save_settings(self, folder: Path) -> None:
+        """Writes ``simbert.json`` alone: a folder that has it beside the weights and what belongs to them is one for :meth:`load`."""
+        settings = {"scale": self.scale, "max_length": self.max_length, "pooling": self.pooling}
+        write_json(folder / SETTINGS_FILE, {"format": _FORMAT, **settings})
 
     @classmethod
     def load(cls, folder: str | Path) -> SimBERT:
