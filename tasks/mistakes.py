@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-FAULTS = ("wrong slots", "wrong boundary", "wrong role", "wrong type", "wrong predicate", "elsewhere", "missing", "extra")
+FAULTS = ("wrong slots", "wrong boundary", "wrong role", "wrong type", "wrong predicate", "elsewhere", "missing", "extra", "wrong event")
 """``wrong …``: a prediction that is right but for that; ``elsewhere``: an answer from another place; ``missing``: gold without a prediction that
-is nearly it; ``extra``: the reverse."""
+is nearly it; ``extra``: the reverse; ``wrong event``: arguments that are all there, but not together (of ceilings alone, beside the rest)."""
 MARGIN = 40
 """Characters of context on either side."""
 

@@ -89,20 +89,32 @@ def score_events(gold: Events, predicted: Events) -> dict[str, Any]:
     """
     wanted = found = correct = bare = 0
     for identity, events in gold.items():
-        theirs, ours = (list(dict.fromkeys(map(_event, some))) for some in (events, predicted.get(identity, ())))
-        bare += sum(not arguments for _, arguments in map(_event, events))
-        theirs, ours = ([event for event in some if event[1]] for some in (theirs, ours))
-        wanted += len(theirs)
-        found += len(ours)
-        for event in ours:
-            partner = next((other for other in theirs if _same_event(event, other)), None)
-            if partner is not None:
-                theirs.remove(partner)
-                correct += 1
+        theirs, left = unmatched_events(events, predicted.get(identity, ()))
+        ours = len({folded(event) for event in predicted.get(identity, ()) if event[1]})
+        bare += sum(not arguments for _, arguments in events)
+        correct += ours - left
+        wanted += ours - left + len(theirs)
+        found += ours
     return {**_prf(correct, correct, found, wanted), "correct": correct, "predicted": found, "gold": wanted, "without_arguments": bare}
 
 
-def _event(event: tuple[str, Sequence[tuple[str, Mention]]]) -> Event:
+def unmatched_events(
+    gold: Sequence[tuple[str, Sequence[tuple[str, Mention]]]], predicted: Sequence[tuple[str, Sequence[tuple[str, Mention]]]]
+) -> tuple[list[Event], int]:
+    """The events of one text, folded and once each, that no prediction equals; and how many predictions equal none. Bare ones are left out."""
+    theirs, ours = (list(dict.fromkeys(folded(event) for event in some if event[1])) for some in (gold, predicted))
+    left = 0
+    for event in ours:
+        partner = next((other for other in theirs if _same_event(event, other)), None)
+        if partner is None:
+            left += 1
+        else:
+            theirs.remove(partner)
+    return theirs, left
+
+
+def folded(event: tuple[str, Sequence[tuple[str, Mention]]]) -> Event:
+    """An event as it is compared: its type, and the (role, mentions) of its arguments."""
     return event[0], frozenset((role, fold(text)) for role, text in event[1])
 
 

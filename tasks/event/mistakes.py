@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasks.mistakes import overlap, pair_up, surroundings
 
 from . import metric
+from .predictions import as_events
 from .records import EventRecord
+from .records import as_events as gold_events
 
 if TYPE_CHECKING:
     from .features import Lost
     from .predictions import Prediction
 
 COLLIDES = "collides with a longer argument in the same chain"
+PART = "its arguments are a part of another event's"
+MIXED = "its links cannot be told from those of other events"
 
 
 class Wanted(NamedTuple):
@@ -32,7 +36,8 @@ def mistakes(
     rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]], lost: Sequence[Lost] | None = None
 ) -> list[dict[str, Any]]:
     """Arguments count as the metric counts them: once an (id, type, role, text), without case. With ``lost``, what features cannot give back,
-    every mistake has a ``cause``: the predictions are taken for the ceiling of these features."""
+    every mistake has a ``cause``: the predictions are taken for the ceiling of these features. Where these tell events of one type apart, events
+    that are lost though every argument is there come behind them (``wrong event``)."""
     causes = {(one.id, one.type, one.role, one.text): one.reason for one in lost or ()}
     found: list[dict[str, Any]] = []
     for record, row in zip(rows, predictions, strict=True):
@@ -51,7 +56,28 @@ def mistakes(
             if lost is not None:
                 mistake["cause"] = "" if wanted is None else causes.get((record.id, wanted.type, wanted.role, wanted.text), COLLIDES)
             found.append(mistake)
+        if lost is not None and any(made.events for made in row):
+            found += _lost_events(record, row)
     return found
+
+
+def _lost_events(record: EventRecord, row: Sequence[Prediction]) -> Iterator[dict[str, Any]]:
+    gold = gold_events(record)
+    made = {(one.type, one.role, one.text.lower()) for one in row}
+    for kind, arguments in metric.unmatched_events(gold, as_events(row))[0]:
+        if any(all((kind, role, mention) not in made for mention in mentions) for role, mentions in arguments):
+            continue
+        larger = any(kind == other and arguments < theirs for other, theirs in map(metric.folded, gold))
+        yield {
+            "id": record.id,
+            "line": record.line,
+            "fault": "wrong event",
+            "label": kind,
+            "gold": {"type": kind, "arguments": [{"role": role, "text": mentions[0]} for role, mentions in sorted(arguments)]},
+            "predicted": None,
+            "context": surroundings(record.text, ()),
+            "cause": PART if larger else MIXED,
+        }
 
 
 def _gold(record: EventRecord) -> list[Wanted]:
