@@ -47,7 +47,11 @@ ROWS = {
     ],
     "event": [
         EventRecord("a", "白露昨天得了一把旧伞", (event("甲-得", "得", 4, ("人", "白露"), ("物", "一把旧伞")),)),
-        EventRecord("b", "简宁丢了他的船票又得了白露的旧伞", (event("乙-失", "丢", 2, ("人", "简宁")), event("甲-得", "得", 9, ("人", "简宁"), ("物", "旧伞")))),
+        EventRecord(
+            "b",
+            "简宁丢了他的船票又得了白露的旧伞",
+            (event("乙-失", "丢", 2, ("人", "简宁")), event("甲-得", "得", 9, ("人", "简宁"), ("物", "旧伞"))),
+        ),
         EventRecord("c", "今天没有事", ()),
         EventRecord("d", "林晚在海螺湾丢了船", (event("乙-失", "丢", 6, ("人", "林晚")),)),
     ],
@@ -197,7 +201,7 @@ def test_it_learns_its_texts_by_heart(track, head):
 
 def relations(n):
     names = tuple(f"关系{number}" for number in range(n))
-    return RelationSchema(names, {name: ("@value",) for name in names}, dict.fromkeys(names, "人"), {name: {"@value": "物"} for name in names})
+    return RelationSchema(names, dict.fromkeys(names, ("@value",)), dict.fromkeys(names, "人"), {name: {"@value": "物"} for name in names})
 
 
 @pytest.mark.parametrize("n", [1, 5000])
