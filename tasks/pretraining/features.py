@@ -73,7 +73,7 @@ class _Packer:
             self._units.append(NEVER)
         self._ids += ids.tolist()
         self._units += units.tolist()
-        return self._take(len(self._ids) if self.separator is None else self.window)
+        return self._take(1 if self.separator is None else self.window)
 
     def rest(self) -> list[tuple[list[int], list[int]]]:
         """What is left at the end."""
@@ -81,7 +81,7 @@ class _Packer:
 
     def _take(self, least: int) -> list[tuple[list[int], list[int]]]:
         taken = []
-        while self._ids and len(self._ids) >= min(least, self.window):
+        while len(self._ids) >= least:
             ids, units = self._ids[: self.window], self._units[: self.window]
             self._ids, self._units = self._ids[self.window :], self._units[self.window :]
             if units[0] == INSIDE:
