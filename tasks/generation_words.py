@@ -75,12 +75,13 @@ def spelled(name: str) -> str:
 def _told_apart(names: Sequence[str], spell: Callable[[str], int], plain: Sequence[int]) -> list[tuple[int, ...]]:
     """The tokens of every name; of equal ones all but the first get a number behind them, in digits of ``plain``."""
     taken: set[tuple[int, ...]] = set()
+    numbers: dict[tuple[int, ...], int] = {}
     found = []
     for name in names:
-        code = tuple(spell(character) for character in spelled(name))
-        made, number = code, 0
+        made = code = tuple(spell(character) for character in spelled(name))
         while not made or made in taken:
-            made, number = (*code, *_digits(number, plain)), number + 1
+            numbers[code] = numbers.get(code, -1) + 1
+            made = (*code, *_digits(numbers[code], plain))
         taken.add(made)
         found.append(made)
     return found
