@@ -25,7 +25,7 @@ _NAMES = {"f1": "F1", "em": "EM"}
 _CHINESE_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "Noto Sans SC", "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC", "SimHei")
 _DRAWN = 2000
 """Points of a faint line at most, in pairs of lowest and highest: more than the picture has pixels show nothing more."""
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 11,
     "axes.titlesize": 12,
     "axes.spines.top": False,
@@ -69,7 +69,7 @@ def draw_curves(run_folder: str | Path, target: str | Path | None = None) -> Pat
     row = describe_run(folder, name=_name(folder), figures=figures)
     steps = {name: _series(figures.steps, name) for name in _numbers(figures.steps)}
     panels = ["loss", *(["dev"] if figures.evaluations else []), *(name for name in steps if name != "loss")]
-    with matplotlib.rc_context({**_STYLE, "font.family": _fonts()}), warnings.catch_warnings():
+    with matplotlib.rc_context({**STYLE, "font.family": fonts()}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a name in a script that no font here has
         rows = -(-len(panels) // 2)
         layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.04, hspace=0.05)
@@ -261,7 +261,7 @@ def _digits(score: float) -> str:
     return f"{score:.4f}".removeprefix("0") if abs(score) < 1 else f"{score:.2f}" if score > 1 else f"{score:.4f}"
 
 
-def _fonts() -> list[str]:
+def fonts() -> list[str]:
     """A font with Chinese characters after the usual one, if this machine has one."""
     from matplotlib import font_manager
 

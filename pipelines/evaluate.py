@@ -27,27 +27,34 @@ def evaluate(
     device: str = "auto",
     skip_bad: bool = False,
     mistakes: Path | None = None,
+    paraphrases: Path | None = None,
 ) -> dict[str, Any]:
     """Official scores of a run (default: the track's latest) on a split of the data it was trained on, or of ``data``.
 
-    Its mistakes are written to the file ``mistakes``, by default to ``mistakes-SPLIT.jsonl`` in the run folder.
+    Its mistakes are written to the file ``mistakes``, by default to ``mistakes-SPLIT.jsonl`` in the run folder. ``paraphrases``: of the
+    reading track, a file of ``lic data paraphrase``; ``over_sensitivity`` then says how answers change with the words of a question.
     """
     from shared.training.parallel import join
     from tasks.official import find_split
 
     from .data_files import data_folder, read_split
     from .device import choose_device
+    from .ensemble_folder import open_run
     from .predict import predict_records
-    from .run_folder import find_run, load_run
+    from .run_folder import find_run
 
     folder = find_run(track, run)
     choose_device(device)
-    loaded = load_run(folder, track)
+    loaded = open_run(folder, track)
     path = find_split(track, data_folder(track, data or loaded.data), split)
     records = read_split(loaded.task, path, loaded.schema, labelled=True, skip_bad=skip_bad)
     with progress(f"evaluate {track}") as advance:
-        predictions = predict_records(loaded, records, advance)
+        predictions = predict_records(loaded, records, advance, source=path)
     result = _scored(loaded.task, str(folder), split, records, predictions)
+    if paraphrases is not None:
+        from .sensitivity import over_sensitivity
+
+        result["over_sensitivity"] = over_sensitivity(loaded, records, predictions, paraphrases)
     if not join().first:
         return {**result, "mistakes": {"file": None, "count": 0, "faults": []}}  # the first process writes and shows them
     return _with_mistakes(result, loaded.task.mistakes(records, predictions), mistakes, folder / f"mistakes-{split}.jsonl")
@@ -111,6 +118,9 @@ def command(
     mistakes: Annotated[
         Path | None, typer.Option(metavar="FILE", help="where to write the mistakes; default mistakes-SPLIT.jsonl in the run folder")
     ] = None,
+    paraphrases: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="reading: also say how often the answer changes when a question is asked in these other words")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
 ) -> None:
     """Score a trained run by the official metric, and write every mistake as a JSON line."""
@@ -127,12 +137,17 @@ def command(
         raise input_error("LIC-U007", found="--mistakes for several tracks", expected="one track", remedy=remedy)
     if mistakes is not None and mistakes.is_dir():
         raise input_error("LIC-U016", file=mistakes, found="a folder", expected="a file for the mistakes", remedy="Name a file in it.")
+    if paraphrases is not None and (baseline or names != ["reading"]):
+        found = "--paraphrases with --baseline" if baseline else f"--paraphrases for {' and '.join(names)}"
+        raise input_error("LIC-X024", found=found, expected="lic evaluate reading --paraphrases FILE", remedy="Leave it out.")
     results = {}
     for name in names:
         if baseline:
             results[name] = evaluate_baseline(name, split=split, data=data, skip_bad=skip_bad, mistakes=mistakes)
         else:
-            results[name] = evaluate(name, run=run, split=split, data=data, device=device, skip_bad=skip_bad, mistakes=mistakes)
+            results[name] = evaluate(
+                name, run=run, split=split, data=data, device=device, skip_bad=skip_bad, mistakes=mistakes, paraphrases=paraphrases
+            )
     if json:
         emit_json(results[track] if track is not None else results)
         return
@@ -141,6 +156,10 @@ def command(
         if result["records"] > result.get("ids", result["records"]):
             say(f"{result['records'] - result['ids']} records repeat a text: the last of each counts, as for the leaderboard")
         show_faults(result["mistakes"]["faults"])
+        if "over_sensitivity" in result:
+            from .sensitivity import show_sensitivity
+
+            show_sensitivity(result["over_sensitivity"])
         if result["mistakes"]["file"] is not None:
             typer.echo(f"{result['mistakes']['file']}\t{result['mistakes']['count']} mistakes, one a line")
     if track is None:

@@ -13,16 +13,22 @@ SHOWN = 1000
 """Characters of a text that people are shown again."""
 
 
-def extract(track: str, text: str, *, question: str | None = None, run: Path | None = None, device: str = "auto") -> list[dict[str, Any]]:
-    """What the run finds in ``text``: one dictionary a finding, with verbatim text, character offsets and probability."""
+def extract(
+    track: str, text: str, *, question: str | None = None, run: Path | None = None, device: str = "auto", n_best: int | None = None
+) -> list[dict[str, Any]]:
+    """What the run finds in ``text``: one dictionary a finding, with verbatim text, character offsets and probability.
+
+    ``n_best``: of a reading run so many answers instead of what its recipe says, the first of which is the one that counts.
+    """
     from .device import choose_device
-    from .predict import predict_records
-    from .run_folder import find_run, load_run
+    from .ensemble_folder import open_run
+    from .predict import predict_records, with_n_best
+    from .run_folder import find_run
 
     _check_text(text, question)
     folder = find_run(track, run)
     choose_device(device)
-    loaded = load_run(folder, track)
+    loaded = open_run(folder, track) if n_best is None else with_n_best(open_run(folder, track), n_best)
     record = loaded.task.record_of_text(text, question=question)
     return loaded.task.as_rows(predict_records(loaded, [record])[0])
 
@@ -64,13 +70,14 @@ def command(
     question: Annotated[str | None, typer.Option(help="reading: the question")] = None,
     run: Annotated[Path | None, typer.Option(help="run folder; default the track's latest")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N")] = "auto",
+    n_best: Annotated[int | None, typer.Option("--n-best", min=1, help="reading: so many answers, the first is the one that counts")] = None,
     picture: Annotated[Path | None, typer.Option(metavar="SVG", help="draw the text with what was found to this file")] = None,
     json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
 ) -> None:
     """Read one text: what a trained run finds in it."""
     if text == "-":
         text = read_standard_input()
-    found = extract(track, text, question=question, run=run, device=device)
+    found = extract(track, text, question=question, run=run, device=device, n_best=n_best)
     if picture is not None:
         from .picture import draw_text, marks_of
 

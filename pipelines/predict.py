@@ -19,22 +19,23 @@ from .console import Advance, emit_json, progress, say
 if TYPE_CHECKING:
     from shared.errors import Problem
 
+    from .ensemble_folder import LoadedEnsemble
     from .run_folder import LoadedRun
 
 SUBMISSIONS = Path("submissions")
+N_BEST = 20
 
 
-def predict_records(loaded: LoadedRun, records: list[Any], advance: Advance | None = None) -> list[Any]:
-    """Predictions for every record, in order; of several processes each does its share, and all get the whole."""
+def predict_records(
+    loaded: LoadedRun | LoadedEnsemble, records: list[Any], advance: Advance | None = None, *, source: Path | None = None
+) -> list[Any]:
+    """Predictions for every record of the file ``source``, in order; of several processes each does its share, and all get the whole."""
     from shared.training.parallel import join
 
+    from .decisions import predictions_of
+
     ranks = join()
-    own = records[ranks.rank :: ranks.world]
-    features = loaded.task.make_features(own, loaded.schema, loaded.tokenizer, loaded.recipe.features)
-    for remark in loaded.task.remarks(features):
-        say(f"note: {remark}.")
-    found = loaded.task.predict(loaded.model, features, own, loaded.schema, loaded.vocabulary, loaded.recipe, progress=advance) if own else []
-    return ranks.merge(found)
+    return ranks.merge(predictions_of(loaded, records[ranks.rank :: ranks.world], advance, source=source))
 
 
 def predict(
@@ -47,35 +48,50 @@ def predict(
     out: Path | None = None,
     device: str = "auto",
     skip_bad: bool = False,
+    n_best: int = N_BEST,
+    n_best_file: Path | None = None,
 ) -> dict[str, Any]:
     """Predicts a split (``test``: test2 if there, else test1) or the file ``input``; writes the zip and the bare file beside it.
 
     Both come into place only when the zip has passed its check. Other predictions that stand at the default place are kept under the next
     free name; ``out`` is replaced. Raises WorkError when the zip would not be accepted: that is a fault of this program.
     Under ``paddle.distributed.launch`` every process predicts its share, and the first writes.
+
+    ``n_best_file``: also the ``n_best`` answers of a reading run to every question, to one JSON object by id. Empty answers pass the check
+    where the recipe's ``decode.no_answer_threshold`` asks for them.
     """
+    from shared.errors import input_error
+    from shared.files import write_json
     from shared.training.parallel import join
     from tasks.official import find_split
 
     from .data_files import data_folder, read_split
     from .device import choose_device
-    from .run_folder import find_run, load_run
+    from .ensemble_folder import open_run
+    from .run_folder import find_run
 
+    if n_best_file is not None and n_best_file.is_dir():
+        raise input_error("LIC-U016", file=n_best_file, found="a folder", expected="a file for the answers", remedy="Name a file in it.")
     if out is not None:
         _check_out(out)
     folder = find_run(track, run)
     choose_device(device)
-    loaded = load_run(folder, track)
+    loaded = open_run(folder, track) if n_best_file is None else with_n_best(open_run(folder, track), n_best)
     path = input or find_split(track, data_folder(track, data or loaded.data), split)
     records = read_split(loaded.task, path, loaded.schema, labelled=False, skip_bad=skip_bad)
     with progress(f"predict {track}") as advance:
-        predictions = predict_records(loaded, records, advance)
+        predictions = predict_records(loaded, records, advance, source=path)
     target = out or SUBMISSIONS / Path(loaded.task.member).with_suffix(".zip")
     if join().first:
         with _aside(target) as made:
             loaded.task.write_submission(made, records, predictions, loaded.schema)
-            _require_sound(target, loaded.task.check_submission(made, schema=loaded.schema, against=None if skip_bad else path))
+            problems = loaded.task.check_submission(made, schema=loaded.schema, against=None if skip_bad else path)
+            spared = {"LIC-D012"} if _may_be_empty(loaded) else set()
+            _require_sound(target, [problem for problem in problems if problem.code not in spared])
             _put(made, target, keep=out is None)
+        if n_best_file is not None:
+            identities = map(loaded.task.identity_of, records)
+            write_json(n_best_file, dict(zip(identities, map(loaded.task.as_rows, predictions), strict=True)))
     return {
         "track": track,
         "run": str(folder),
@@ -85,7 +101,32 @@ def predict(
         "records_without_prediction": sum(not row for row in predictions),
         "zip": str(target),
         "file": str(target.with_suffix(".json")),
+        **({} if n_best_file is None else {"n_best_file": str(n_best_file)}),
     }
+
+
+def with_n_best(loaded: LoadedRun | LoadedEnsemble, count: int) -> LoadedRun:
+    """The run with ``count`` answers to each question. Raises InputError for another track, an ensemble, and a model that has no such setting."""
+    from dataclasses import replace
+
+    from shared.errors import input_error
+    from tasks.recipe import override
+
+    from .run_folder import LoadedRun
+    from .sensitivity import check_track
+
+    check_track(loaded.task.name, "--n-best")
+    if not isinstance(loaded, LoadedRun):
+        raise input_error("LIC-X026", found="an ensemble", expected="one run", remedy="Name a member with --run.")
+    recipe = override(loaded.recipe, [f"decode.n_best={count}"])
+    loaded.task.check_recipe(recipe)
+    return replace(loaded, recipe=recipe)
+
+
+def _may_be_empty(loaded: LoadedRun | LoadedEnsemble) -> bool:
+    """Whether the recipe asks for empty answers where there seems to be none."""
+    recipe = getattr(loaded, "recipe", None)
+    return recipe is not None and recipe.decode.get("no_answer_threshold") is not None
 
 
 def _check_out(out: Path) -> None:
@@ -186,6 +227,10 @@ def command(
     out: Annotated[Path | None, typer.Option(help="the zip to write; default under submissions/")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N")] = "auto",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad records out, with a count")] = False,
+    n_best_file: Annotated[
+        Path | None, typer.Option("--n-best-file", metavar="FILE", help="reading: also write the --n-best answers to each question, as JSON")
+    ] = None,
+    n_best: Annotated[int, typer.Option("--n-best", min=1, help="how many of them")] = N_BEST,
     json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
 ) -> None:
     """Predict a test set and write a checked submission zip."""
@@ -194,17 +239,18 @@ def command(
     from .run_folder import tracks_to_do
 
     names = tracks_to_do(track, run)
-    if track is None and len(names) > 1 and (input or out or data):
+    if track is None and len(names) > 1 and (input or out or data or n_best_file):
         raise input_error(
             "LIC-U007",
-            found="--input, --out or --data for several tracks",
+            found="--input, --out, --data or --n-best-file for several tracks",
             expected="one track",
             remedy=f"Name the track: one of {', '.join(names)}.",
         )
     results, failed = {}, []
+    options: dict[str, Any] = {"split": split, "run": run, "data": data, "input": input, "out": out, "device": device, "skip_bad": skip_bad}
     for name in names:
         try:
-            results[name] = predict(name, split=split, run=run, data=data, input=input, out=out, device=device, skip_bad=skip_bad)
+            results[name] = predict(name, **options, n_best=n_best, n_best_file=n_best_file)
         except InputError as error:  # one track's missing file keeps no other from its zip
             failed.append(error)
     if failed and not results:

@@ -15,7 +15,7 @@ from typing import Any
 from shared.errors import InputError
 from tasks.recipe import tomllib
 
-from .run_folder import CONFIG, FIGURES, RUNS, WEIGHTS, track_of
+from .run_folder import CONFIG, DECISION, ENSEMBLE, FIGURES, RUNS, WEIGHTS, track_of
 
 TIMING = "timing.jsonl"
 MEMBER = re.compile(r"(fold|seed)-\d+")
@@ -155,6 +155,8 @@ def describe_run(folder: Path, track: str = "", name: str = "", *, figures: Figu
     """
     problems: list[str] = []
     config: dict[str, Any] = {}
+    if (folder / ENSEMBLE).is_file():
+        return _describe_ensemble(folder, track, name)
     if not is_run(folder):
         problems.append(f"no {CONFIG}: not a run, or one that was cut off before its first step")
     else:
@@ -200,6 +202,35 @@ def describe_run(folder: Path, track: str = "", name: str = "", *, figures: Figu
         "seed": training.get("seed"),
         "date": _date(folder),
         **_times(figures.timing),
+        "folder": str(folder),
+        "problems": problems,
+    }
+
+
+def _describe_ensemble(folder: Path, track: str, name: str) -> dict[str, Any]:
+    """Its row has the state ``ensemble`` and the score that :mod:`pipelines.ensemble` reported."""
+    problems: list[str] = []
+    scores: dict[str, float] = {}
+    with suppress(InputError):
+        track = track_of(folder)
+    try:
+        fitted = table_of(read_object(folder / DECISION) or {}, "fitted")
+        scores = {key: value for key, value in table_of(fitted, "after").items() if type(value) in NUMBERS}
+    except ValueError as error:
+        problems.append(str(error))
+    score_name = list(scores)[-1] if scores else None
+    nothing = dict.fromkeys(("group", "planned", "best_step", "final_step", "seed", "minutes", "tokens_per_second"))
+    return {
+        **nothing,
+        "track": track,
+        "name": name or folder.name,
+        "state": "damaged" if problems else "ensemble",
+        "steps": 0,
+        "score_name": score_name,
+        "score": scores[score_name] if score_name else None,
+        "best": scores,
+        "final": {},
+        "date": _date(folder),
         "folder": str(folder),
         "problems": problems,
     }

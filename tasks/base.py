@@ -12,6 +12,7 @@ from shared.errors import Problem
 if TYPE_CHECKING:
     from shared.text import Tokenizer, Vocabulary
 
+    from .candidates import Candidates
     from .profile import Profile
     from .recipe import FeatureSettings, Recipe
 
@@ -76,6 +77,8 @@ class Task(Protocol):
     """Keys of :meth:`score` that people are shown; the last is the one to maximise."""
     recipes: Path
     """Folder of the shipped recipes, ``NAME.toml``."""
+    candidates: Candidates
+    """How the predictions of a low ``floor`` are told apart, written down, merged and chosen."""
 
     # -- files ---------------------------------------------------------------------------------------------------
     def read_schema(self, path: Path) -> Any:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import Problem, input_error
 
 from ..base import Progress, ReadResult, Task
+from ..candidates import Candidates
 from ..designs import GOLD_TOKENS, decode_all
 from ..recipe import FeatureSettings, Recipe
 from . import metric, records, submission
+from .candidates import EventCandidates
 from .models import DESIGNS
 from .records import EventRecord
 from .schema import EventSchema
@@ -32,6 +34,7 @@ class EventTask:
     shown_scores: Sequence[str] = ("precision", "recall", "f1")
     """What people are shown; the last is the one to maximise."""
     recipes = Path(__file__).parent / "recipes"
+    candidates: Candidates = EventCandidates()
 
     # -- files ---------------------------------------------------------------------------------------------------
     def read_schema(self, path: Path) -> EventSchema:

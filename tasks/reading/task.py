@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import Problem, input_error
 
 from ..base import Progress, ReadResult, Task
+from ..candidates import Candidates
 from ..designs import GOLD_TOKENS, decode_all
 from ..json_lines import visible
 from ..recipe import FeatureSettings, Recipe, SettingsError
 from . import metric, records, submission
+from .candidates import ReadingCandidates
 from .models import DESIGNS
 from .records import ReadingRecord
 
@@ -31,6 +33,7 @@ class ReadingTask:
     member = submission.MEMBER
     shown_scores: Sequence[str] = ("em", "f1")
     recipes = Path(__file__).parent / "recipes"
+    candidates: Candidates = ReadingCandidates()
     read_rows = None
 
     # -- files ---------------------------------------------------------------------------------------------------

@@ -86,10 +86,11 @@ def to_predictions(
         other = best[record].get(made.key())
         if other is None or made.probability > other.probability:
             best[record][made.key()] = made
-    return [_largest(row) for row in best]
+    return [largest(row) for row in best]
 
 
-def _largest(row: dict[tuple, Prediction]) -> list[Prediction]:
+def largest(row: dict[tuple, Prediction]) -> list[Prediction]:
+    """Predictions by key in the order of the text, without those whose object is a part of another's."""
     objects: dict[tuple, list[set]] = defaultdict(list)
     for predicate, subject, slots in row:
         objects[predicate, subject].append(set(slots))

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import Problem, input_error
 
 from ..base import Progress, ReadResult, Task
+from ..candidates import Candidates
 from ..designs import GOLD_TOKENS, decode_all
 from ..recipe import FeatureSettings, Recipe
 from . import metric, records, submission
+from .candidates import RelationCandidates
 from .models import DESIGNS
 from .records import RelationRecord, Spo
 from .schema import RelationSchema
@@ -30,6 +32,7 @@ class RelationTask:
     member = submission.MEMBER
     shown_scores: Sequence[str] = ("precision", "recall", "f1")
     recipes = Path(__file__).parent / "recipes"
+    candidates: Candidates = RelationCandidates()
 
     # -- files ---------------------------------------------------------------------------------------------------
     def read_schema(self, path: Path) -> RelationSchema:

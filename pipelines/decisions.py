@@ -1,0 +1,156 @@
+"""``decision.json`` of a run or an ensemble: what ``lic tune`` and ``lic ensemble`` chose, and how everything that predicts goes by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shared.errors import input_error
+
+from .candidates import find_candidates, predict_run, run_marks
+from .console import Advance, say
+from .ensemble_folder import LoadedEnsemble
+from .run_folder import DECISION, load_run
+
+if TYPE_CHECKING:
+    from tasks.base import Task
+    from tasks.decision import Decision, Fitted
+
+    from .run_folder import LoadedRun
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class StoredDecision:
+    """``fitted``: on what (``split``, the ``sha256`` of its file, ``records``) and with which scores ``before`` and ``after``."""
+
+    folder: Path
+    decision: Decision
+    parts: tuple[Decision, ...]
+    fitted: Mapping[str, Any]
+
+    def over(self, task: Task, records: Sequence[Any], source: Path | None) -> tuple[Sequence[Decision], np.ndarray]:
+        """Decisions, and which of them decides each record [n]. For the very file that it was fitted on, the one that has not seen the record."""
+        from shared.files import digest
+
+        if self.parts and source is not None and digest(source) == self.fitted["sha256"]:
+            return self.parts, parts_of(task, records, len(self.parts))
+        return (self.decision,), np.zeros(len(records), dtype=np.int64)  # [n]
+
+
+def parts_of(task: Task, records: Sequence[Any], count: int) -> np.ndarray:
+    """The part of cross-fitting that each record belongs to [n]: its text decides."""
+    from .train_setup import fold_of
+
+    return np.fromiter((fold_of(task.text_of(record), count) for record in records), dtype=np.int64, count=len(records))
+
+
+def write_decision(folder: Path, fitted: Fitted, *, marks: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """``marks``: checksums of the run or the members; ``about``: see :class:`StoredDecision`."""
+    from shared.files import write_json
+
+    write_json(
+        folder / DECISION,
+        {
+            "decision": FORMAT,
+            "marks": marks,
+            "fitted": about,
+            "final": fitted.decision.as_dict(),
+            "parts": [one.as_dict() for one in fitted.parts],
+        },
+    )
+
+
+def read_decision(folder: Path, marks: Mapping[str, Any]) -> StoredDecision | None:
+    """The decision of a folder, None where it has none. Raises InputError for a damaged one and for one of other weights or settings."""
+    from tasks.decision import Decision
+
+    path = folder / DECISION
+    if not path.is_file():
+        return None
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        if said["decision"] != FORMAT:
+            raise ValueError(f"of format {said['decision']!r}")
+        fitted = {**said["fitted"], "sha256": str(said["fitted"]["sha256"]), "split": str(said["fitted"]["split"])}
+        found = StoredDecision(folder, Decision.from_dict(said["final"]), tuple(map(Decision.from_dict, said["parts"])), fitted)
+        own = dict(said["marks"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise input_error(
+            "LIC-U053",
+            file=path,
+            found=f"what is no decision ({error})",
+            expected="the decision.json that lic tune or lic ensemble wrote",
+            remedy="Delete it, and run lic tune again.",
+        ) from error
+    if own != dict(marks):
+        raise input_error(
+            "LIC-U054",
+            file=path,
+            found="a decision for other weights or settings than are here now",
+            expected="the one that was fitted for these",
+            remedy="Run lic tune again, or delete it to predict without.",
+        )
+    return found
+
+
+def predictions_of(
+    loaded: LoadedRun | LoadedEnsemble, records: Sequence[Any], advance: Advance | None = None, *, source: Path | None = None
+) -> list[list[Any]]:
+    """Predictions for every record, in order: by the decision of the folder where it has one, which is said, else as the run decodes.
+
+    ``source``: the file that the records are of. The file that a decision was fitted on is decided cross-fitted: each record by what was
+    fitted without it. An ensemble whose weights leave one member gives that member's own predictions.
+    """
+    from tasks.decision import decide
+
+    if not records:
+        return []
+    task = loaded.task
+    if isinstance(loaded, LoadedEnsemble):
+        active = [number for number, weight in enumerate(loaded.weights) if weight > 0]
+        if len(active) == 1:
+            return predictions_of(load_run(loaded.members[active[0]], task.name), records, advance, source=source)
+        stored = read_decision(loaded.folder, {"members": list(loaded.marks), "weights": list(loaded.weights)})
+        members: list[list[list[Any]]] = [[[] for _ in records] for _ in loaded.members]
+        kept = 1
+        for number in active if stored is None or not _parts_used(stored, source) else range(len(members)):
+            run = load_run(loaded.members[number], task.name)
+            members[number] = find_candidates(run, records, advance)
+            kept = max(kept, int(run.recipe.decode.get("n_best", 1)))
+        if stored is None:
+            stored = _untuned(loaded)
+    else:
+        stored = read_decision(loaded.folder, run_marks(loaded.folder))
+        if stored is None:
+            return predict_run(loaded, records, advance)
+        members = [predict_run(loaded, records, advance) if task.candidates.ranked else find_candidates(loaded, records, advance)]
+        kept = int(loaded.recipe.decode.get("n_best", 1))
+    decisions, parts = stored.over(task, records, source)
+    _say(stored, len(decisions) > 1)
+    found = decide(task.candidates, members, decisions, parts)
+    return [row[:kept] for row in found] if task.candidates.ranked else found
+
+
+def _parts_used(stored: StoredDecision, source: Path | None) -> bool:
+    from shared.files import digest
+
+    return bool(stored.parts) and source is not None and digest(source) == stored.fitted["sha256"]
+
+
+def _untuned(loaded: LoadedEnsemble) -> StoredDecision:
+    """Thresholds of one half, for an ensemble whose decision.json was deleted."""
+    from tasks.decision import Decision
+
+    return StoredDecision(loaded.folder, Decision(loaded.weights), (), {"split": "nothing", "sha256": "", "records": 0})
+
+
+def _say(stored: StoredDecision, crossed: bool) -> None:
+    after = "; each record by what was fitted without it" if crossed else ""
+    say(f"{stored.folder / DECISION}: fitted on {stored.fitted['split']}{after}.")
