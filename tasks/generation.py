@@ -55,13 +55,14 @@ class Target:
 class Generator(nn.Layer):
     """Encoder and tied language-model head, and what the tracks' models share. ``names``: what of the schema stands in outputs.
 
-    Raises InputError for an encoder that cannot read and write: one segment, a convolution, or fewer positions than ``source_tokens`` and
-    the longest output.
+    The head starts as the identity on an encoder that was trained before (:meth:`TiedLanguageModelHead.start_as_identity`), at random on a new one,
+    where the identity would say every token again. Raises InputError for an encoder that cannot read and write: one segment, a convolution, or fewer positions than a window and the longest
+    output take.
     """
 
-    def __init__(self, backbone: Backbone, *, names: Sequence[str], settings: GenerateSettings, source_tokens: int):
+    def __init__(self, backbone: Backbone, *, names: Sequence[str], settings: GenerateSettings, recipe: Recipe):
         super().__init__()
-        config = backbone.config
+        config, source_tokens = backbone.config, recipe.features.window + 2
         self.backbone, self.settings, self.names = backbone, settings, tuple(names)
         self.language_model_head = TiedLanguageModelHead(
             config.hidden_size,
@@ -70,7 +71,8 @@ class Generator(nn.Layer):
             eps=config.layer_norm_eps,
             double_backward=config.double_backward,
         )
-        self.language_model_head.start_as_identity()
+        if recipe.encoder.source != "scratch":
+            self.language_model_head.start_as_identity()
         self._codes: tuple[Vocabulary, Codes] | None = None
         try:
             self.writer()
@@ -212,8 +214,3 @@ class Generator(nn.Layer):
 def _barred(logits: paddle.Tensor, writable: paddle.Tensor) -> paddle.Tensor:
     wide = logits.astype("float32")  # [t, u]: HIDDEN is beyond half precision
     return paddle.where(writable, wide, paddle.full_like(wide, HIDDEN))  # [t, u]
-
-
-def source_tokens(recipe: Recipe) -> int:
-    """Tokens of the longest row before its target: a window between [CLS] and [SEP]."""
-    return recipe.features.window + 2

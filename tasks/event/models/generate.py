@@ -14,7 +14,7 @@ import numpy as np
 from shared.backbone import Backbone
 from shared.text import Vocabulary
 
-from ...generation import GenerateSettings, Generator, Target, source_tokens
+from ...generation import GenerateSettings, Generator, Target
 from ...generation_groups import Group, GroupForm, Item, length, write
 from ...generation_words import spelled
 from ...recipe import Recipe
@@ -63,7 +63,7 @@ class EventGenerator(Generator):
 
     def __init__(self, backbone: Backbone, *, schema: EventSchema, recipe: Recipe, settings: EventGenerateSettings):
         form = EventForm(schema)
-        super().__init__(backbone, names=form.form.names, settings=settings, source_tokens=source_tokens(recipe))
+        super().__init__(backbone, names=form.form.names, settings=settings, recipe=recipe)
         self.event_form = form
 
     def training_lengths(self, features: EventFeatures) -> np.ndarray:

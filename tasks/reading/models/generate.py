@@ -16,7 +16,7 @@ from shared.backbone import Backbone
 from shared.features.rows import row_draws
 from shared.text import Vocabulary
 
-from ...generation import GenerateSettings, Generator, Target, source_tokens
+from ...generation import GenerateSettings, Generator, Target
 from ...generation_words import Words
 from ...recipe import Recipe
 from ..features import ReadingFeatures
@@ -51,7 +51,7 @@ class ReadingGenerator(Generator):
     """A :class:`tasks.generation.Generator` of the reading track. ``seed``: of the windows that a training step takes."""
 
     def __init__(self, backbone: Backbone, *, recipe: Recipe, settings: ReadingGenerateSettings):
-        super().__init__(backbone, names=(), settings=settings, source_tokens=source_tokens(recipe))
+        super().__init__(backbone, names=(), settings=settings, recipe=recipe)
         self.train_windows, self.seed = settings.train_windows, recipe.training.seed
 
     def training_lengths(self, features: ReadingFeatures) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 from shared.backbone import Backbone
 from shared.text import Vocabulary
 
-from ...generation import GenerateSettings, Generator, Target, source_tokens
+from ...generation import GenerateSettings, Generator, Target
 from ...generation_groups import Group, GroupForm, Item, Tokens, length, write
 from ...generation_words import spelled
 from ...recipe import Recipe
@@ -101,7 +101,7 @@ class RelationGenerator(Generator):
 
     def __init__(self, backbone: Backbone, *, schema: RelationSchema, recipe: Recipe, settings: RelationGenerateSettings):
         form = RelationForm(schema)
-        super().__init__(backbone, names=form.form.names, settings=settings, source_tokens=source_tokens(recipe))
+        super().__init__(backbone, names=form.form.names, settings=settings, recipe=recipe)
         self.relation_form = form
 
     def training_lengths(self, features: RelationFeatures) -> np.ndarray:
