@@ -167,3 +167,24 @@ def test_a_condition_reaches_every_normalisation_of_the_blocks():
     one.square().sum().backward()
     idle = [name for name, parameter in backbone.named_parameters() if "projection" in name and parameter.grad is None]
     assert idle == []
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_words_number_what_may_be_written(cached):
+    """Logits are those of the words among all tokens, minus infinity where a row may not write one, whatever rows a search keeps."""
+    model, sources = language_model(), paddle.to_tensor(SOURCES)
+    words = np.array([3, 17, 5, 30, 13])
+    writable = np.array([[1, 1, 0, 1, 0], [1, 1, 1, 0, 1], [1, 1, 1, 1, 1]], dtype=bool)
+    targets = np.array([[1, 3], [4, 0], [2, 2]])
+    order = np.array([2, 0, 0])
+    plain = model.step(sources, cached=cached)
+    own = model.step(sources, cached=cached, words=paddle.to_tensor(words), writable=paddle.to_tensor(writable))
+    (wanted, wide), (found, state) = plain(None, None), own(None, None)
+    for place, rows in enumerate((np.arange(3), order)):
+        np.testing.assert_allclose(found.numpy()[writable], wanted.numpy()[:, words][writable], rtol=1e-4, atol=1e-5)
+        assert (found.numpy()[~writable] == -np.inf).all() and found.shape == [3, 5]
+        wide, state, writable, targets = wide.select(paddle.to_tensor(rows)), state.select(paddle.to_tensor(rows)), writable[rows], targets[rows]
+        wanted, wide = plain(paddle.to_tensor(words[targets[:, place]]), wide)
+        found, state = own(paddle.to_tensor(targets[:, place]), state)
+    with pytest.raises(ValueError, match="writable must be \\[3, 5\\]"):
+        model.step(sources, words=paddle.to_tensor(words), writable=paddle.to_tensor(writable[:, :4]))

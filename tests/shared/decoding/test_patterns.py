@@ -192,3 +192,9 @@ def test_a_long_source_with_repeats():
         state, tokens = automaton.move(state, token), [*tokens, token]
     assert automaton.accepts(state)
     assert any(text[at : at + 40] == tokens for at in range(len(text)))
+
+
+def test_a_trie_says_which_sequence_ends_where():
+    trie = Trie([(4, 5), (4,), (6,), (4,)])
+    node = trie.move(trie.start(0), 4)
+    assert [trie.number(trie.start(0)), trie.number(node), trie.number(trie.move(node, 5))] == [None, 1, 0]

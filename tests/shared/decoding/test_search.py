@@ -179,3 +179,16 @@ def test_half_precision_logits_and_a_mask_value_instead_of_infinity():
     step = from_prefixes(lambda prefixes, rows: row.expand([len(rows), 4]), 1)
     (found,) = greedy(step, end_id=1, max_length=2)
     assert found.tokens == () and found.log_probability == pytest.approx(2 - math.log(math.exp(0.5) + math.exp(2) + math.exp(1)), abs=1e-4)
+
+
+@pytest.mark.parametrize("max_length", [3, 6])
+def test_steps_are_the_log_probabilities_of_the_tokens(model, max_length):
+    made = model(2, 6, scale=2.0)
+    found = beam_search(made.step, end_id=0, max_length=max_length, beam=3, n_best=3)
+    drawn = sample(made.step, end_id=0, max_length=max_length, n=4)
+    assert len({one.finished for own in (*found, *drawn) for one in own}) == 2
+    for source, own in enumerate(zip(found, drawn, strict=True)):
+        for one in (*own[0], *own[1]):
+            tokens = [*one.tokens, 0] if one.finished else list(one.tokens)
+            expected = [made.log_probabilities(source, tokens[:at])[token] for at, token in enumerate(tokens)]
+            assert one.steps == pytest.approx(expected, abs=1e-5) and sum(one.steps) == pytest.approx(one.log_probability)

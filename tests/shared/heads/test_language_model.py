@@ -73,3 +73,30 @@ def test_wrong_shapes_are_named():
         head(paddle.zeros([2, 4]), paddle.zeros([4, 7]))
     with pytest.raises(ValueError, match="vocab_size must be at least 1, found 0"):
         TiedLanguageModelHead(4, 0)
+
+
+@pytest.mark.parametrize("double_backward", [False, True])
+def test_some_words_alone_have_the_scores_that_they_have_among_all(double_backward):
+    head, hidden, table = filled(double_backward=double_backward), given(2, 3, 4), given(7, 4, seed=2)
+    table.stop_gradient = False
+    words = paddle.to_tensor([5, 0, 2])
+    some = head(hidden, table, words)
+    np.testing.assert_allclose(some.numpy(), head(hidden, table).numpy()[..., [5, 0, 2]], rtol=1e-5, atol=1e-6)
+    some.square().sum().backward()
+    found = table.grad.numpy(), head.bias.grad.numpy()
+    table.clear_gradient()
+    head.clear_gradients()
+    head(hidden, table)[..., 0:6].square().sum(axis=[0, 1])[paddle.to_tensor([5, 0, 2])].sum().backward()
+    np.testing.assert_allclose(found[0], table.grad.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[1], head.bias.grad.numpy(), rtol=1e-4, atol=1e-5)
+    assert (np.abs(found[1]) > 0).tolist() == [True, False, True, False, False, True, False]
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu"])
+def test_as_the_identity_it_scores_the_normalised_input_itself(activation):
+    head = TiedLanguageModelHead(32, 7, activation=activation)
+    head.start_as_identity()
+    hidden, table = given(5, 32), given(7, 32, seed=2)
+    x = hidden.numpy()
+    x = (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
+    np.testing.assert_allclose(head(hidden, table).numpy(), x @ table.numpy().T, rtol=1e-3, atol=2e-3)

@@ -34,7 +34,11 @@ def event(kind, *arguments):
 ROWS = [
     EventRecord("a", "白露昨天得了一把旧伞", (event("甲-得", ("人", "白露"), ("物", "一把旧伞")),)),
     EventRecord("b", "今天没有事", ()),
-    EventRecord("c", "简宁丢了他的船票又得了白露的旧伞", (event("乙-失", ("人", "简宁")), event("甲-得", ("人", "简宁"), ("物", "白露的旧伞"), ("物", "船票")))),
+    EventRecord(
+        "c",
+        "简宁丢了他的船票又得了白露的旧伞",
+        (event("乙-失", ("人", "简宁")), event("甲-得", ("人", "简宁"), ("物", "白露的旧伞"), ("物", "船票"))),
+    ),
     EventRecord("d", "林晚在海螺湾丢了船", (event("乙-失", ("人", "林晚")),)),
 ]
 TEXTS = [*(row.text for row in ROWS), "得失人物"]
@@ -77,8 +81,8 @@ def test_the_contract():
 
 
 def test_it_learns_and_every_search_finds_it(caplog):
-    built, loss = KIT.learn()
-    assert loss < 0.1 and not caplog.records
+    built, loss = KIT.learn(steps=40)
+    assert loss < 0.2 and not caplog.records
     for decode in ({}, {"beam": 3}, {"beam": 3, "length_penalty": "gnmt"}, {"search": "mbr", "samples": 4, "temperature": 0.3}, {"rescore": "spans"}):
         predictions = KIT.predict(built, KIT.decoding(**decode))
         assert strings(predictions) == gold(ROWS), decode
