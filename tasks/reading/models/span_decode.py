@@ -29,6 +29,7 @@ class DecodeSettings(Settings):
     """The ``[decode]`` table."""
 
     max_answer_tokens: int = Field(384, ge=1, description="longest answer")
+    length_penalty: float = Field(0.0, ge=0, description="what a token more costs a span, in natural logarithms of probability: e.g. 0.1")
     n_best: int = Field(1, ge=1, description="answers a question; the first is the one that counts")
     choose: Literal["probability", "expected_f1"] = Field(
         "probability", description="which comes first: the likeliest span, or the one with the highest F1 to expect among decode.candidates spans"
@@ -40,9 +41,17 @@ class DecodeSettings(Settings):
 
 
 def best_spans(
-    windows: Sequence[Logits], begins: Sequence[int], *, longest: int, count: int, nulls: Sequence[tuple[float, float]] = ()
+    windows: Sequence[Logits],
+    begins: Sequence[int],
+    *,
+    longest: int,
+    count: int,
+    nulls: Sequence[tuple[float, float]] = (),
+    penalty: float = 0.0,
 ) -> list[tuple[int, int, float]]:
-    """The ``count`` best spans (first, last, probability) of one passage, in tokens of the whole, the surest first; equal ones short first.
+    """The ``count`` best spans (first, last, probability) of one passage, in tokens of the whole, the best first; equal ones short first.
+
+    Best is what is likeliest after every token but the first has cost ``penalty`` (a geometric prior of lengths); probabilities are without it.
 
     ``windows``: logits of first and last token over the tokens of each window, ([c], [c]); the softmaxes go over all windows together, and a
     token has the probability that all windows that see it give it. ``begins``: each window's first token. A span lies whole in some window
@@ -66,13 +75,14 @@ def best_spans(
         width = min(longest, c)
         start, end = totals[:, begin : begin + c]  # [c], [c]
         padded = np.concatenate([end, np.full(width - 1, -np.inf)])  # [c + width - 1]
-        scores = (start + np.lib.stride_tricks.sliding_window_view(padded, c)).reshape(-1)  # [width * c]: short spans first
+        ends = np.lib.stride_tricks.sliding_window_view(padded, c) - penalty * np.arange(width)[:, None]  # [width, c]
+        scores = (start + ends).reshape(-1)  # [width * c]: short spans first
         for place in _highest(scores, count):
             if scores[place] > -np.inf:  # not behind the window's end
                 extra, first = divmod(place, c)
                 best[begin + first, begin + first + extra] = float(scores[place])
     ranked = sorted(best.items(), key=lambda item: (-item[1], item[0][1] - item[0][0], item[0]))
-    return [(first, last, float(np.exp(score - norm))) for (first, last), score in ranked[:count]]
+    return [(first, last, float(np.exp(score + penalty * (last - first) - norm))) for (first, last), score in ranked[:count]]
 
 
 def null_probability(windows: Sequence[Logits], nulls: Sequence[tuple[float, float]]) -> float:
@@ -125,7 +135,7 @@ def decode_batch(
         nulls = [(float(first[0]), float(last[0])) for first, last in own] if no_answer else []
         if no_answer:
             own = [(first[1:], last[1:]) for first, last in own]
-        spans = best_spans(own, begins, longest=settings.max_answer_tokens, count=wanted, nulls=nulls)
+        spans = best_spans(own, begins, longest=settings.max_answer_tokens, count=wanted, nulls=nulls, penalty=settings.length_penalty)
         text, starts, ends = records[row].text, features.starts[row], features.ends[row]
         made = [stripped(text, int(starts[first]), int(ends[last]), probability) for first, last, probability in spans]
         if settings.choose == "expected_f1":
