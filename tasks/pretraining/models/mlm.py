@@ -126,9 +126,10 @@ class MaskedLanguageModel(nn.Layer):
     def _chosen(self, units: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """Which tokens of a window are to be guessed, ascending, one at least: ``units`` [n] and ``draws`` [n, 4] give [m]."""
         free = np.flatnonzero(units != NEVER)  # [k]
-        begins = units[free] == BEGINS  # [k]
         if self.settings.masking == "span":
             begins = _span_begins(free, draws[free, _SPAN])  # [k]
+        else:
+            begins = (units[free] == BEGINS) | (self.settings.masking == "token")  # [k]
         number = np.cumsum(begins) - 1  # [k]
         order = np.argsort(draws[free[begins], _UNIT], kind="stable")  # [units]
         sizes = np.bincount(number)[order]  # [units]
