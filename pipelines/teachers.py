@@ -161,6 +161,9 @@ def _folds(runs: Sequence[LoadedRun], opened: LabelledData, features: Any) -> tu
     if opened.recipe.training.train_on == "train+dev":
         texts += [opened.task.text_of(record) for record in opened.dev]
     group_of = np.fromiter((fold_of(text, count) for text in texts), dtype=np.int64)  # [records]
+    records = int(np.max(features.record_index, initial=-1)) + 1
+    if records > len(group_of):  # of further files nobody knows who was trained on them
+        raise InputError(_no_fold(None, f"{records - len(group_of)} records that are not of the training file"))
     return groups, group_of
 
 

@@ -37,6 +37,7 @@ TRAININGS = {
     "averages": {"ema_decay": 0.9, "optimizer": "adax_w", "epochs": 3.0},
     "rdrop": {"rdrop": 0.5, "epochs": 3.0},
     "rare": {"batch_tokens": 12, "epochs": 0.8},
+    "taught": {"teacher_weight": 0.7, "epochs": 3.0},
 }
 """Without dropout, so that the numbers of processes can be compared."""
 
@@ -83,7 +84,8 @@ def run(folder, ranks):
     """The trainings that one process and two can be compared in."""
     for name, changes in TRAININGS.items():
         rows = []
-        made = training(ranks, layer=toy.Tagger(rare=name == "rare"), rows=rows, **changes)
+        teachers = toy.teachers() if name == "taught" else None
+        made = training(ranks, layer=toy.Tagger(rare=name == "rare"), rows=rows, teachers=teachers, **changes)
         leave(folder, name, ranks, made, **said(list(made.run())), rows=rows)
 
 

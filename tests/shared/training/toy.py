@@ -7,6 +7,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from shared.training.distillation import Teachers
 from shared.training.loop import Training
 from shared.training.settings import LoopSettings
 
@@ -82,14 +83,22 @@ def score_of(layer):
     return float(paddle.abs(layer.out.weight).sum())
 
 
-def training(layer=None, *, evaluate=True, ranks=None, collate=collate, lengths=LENGTHS, **changes):
+def teachers():
+    """Three models; each teaches every third row."""
+    models = [Tagger() for _ in range(3)]
+    for number, layer in enumerate(models):
+        layer.out.weight.set_value(np.random.default_rng(number).normal(0, 0.5, [8, 3]).astype(np.float32))
+    return Teachers([[layer] for layer in models], np.arange(len(LENGTHS)) % 3)
+
+
+def training(layer=None, *, evaluate=True, ranks=None, collate=collate, lengths=LENGTHS, teachers=None, **changes):
     layer = layer or Tagger()
 
     def scored():
         return {"f1": score_of(layer)}, score_of(layer)
 
     chosen = scored if evaluate is True else evaluate or None
-    return Training(layer, lengths=lengths, collate=collate, evaluate=chosen, settings=settings(**changes), ranks=ranks)
+    return Training(layer, lengths=lengths, collate=collate, evaluate=chosen, settings=settings(**changes), ranks=ranks, teachers=teachers)
 
 
 def weights_of(layer):
