@@ -62,7 +62,9 @@ app.command("explain")(explain.command)
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 
-NEEDS_PADDLE = frozenset({"roundtrip", "paraphrase", "preprocess", "train", "pretrain", "evaluate", "predict", "extract", "candidates", "tune", "ensemble", "demo"})
+NEEDS_PADDLE = frozenset(
+    {"roundtrip", "paraphrase", "preprocess", "train", "pretrain", "evaluate", "predict", "extract", "candidates", "tune", "ensemble", "demo"}
+)
 UsageFault: Any = typer.BadParameter.__mro__[2]
 """typer's base of all complaints about the command line; its module has moved between versions, its place in the family has not."""
 

@@ -28,16 +28,19 @@ def evaluate(
     skip_bad: bool = False,
     mistakes: Path | None = None,
     paraphrases: Path | None = None,
+    decode: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Official scores of a run (default: the track's latest) on a split of the data it was trained on, or of ``data``.
 
     Its mistakes are written to the file ``mistakes``, by default to ``mistakes-SPLIT.jsonl`` in the run folder. ``paraphrases``: of the
     reading track, a file of ``lic data paraphrase``; ``over_sensitivity`` then says how answers change with the words of a question.
+    ``decode``: ``decode.KEY=VALUE`` in place of the recipe's.
     """
     from shared.training.parallel import join
     from tasks.official import find_split
 
     from .data_files import data_folder, read_split
+    from .decode_overrides import with_decode
     from .device import choose_device
     from .ensemble_folder import open_run
     from .predict import predict_records
@@ -45,7 +48,7 @@ def evaluate(
 
     folder = find_run(track, run)
     choose_device(device)
-    loaded = open_run(folder, track)
+    loaded = with_decode(open_run(folder, track), decode)
     path = find_split(track, data_folder(track, data or loaded.data), split)
     records = read_split(loaded.task, path, loaded.schema, labelled=True, skip_bad=skip_bad)
     with progress(f"evaluate {track}") as advance:
@@ -121,6 +124,7 @@ def command(
     paraphrases: Annotated[
         Path | None, typer.Option(metavar="FILE", help="reading: also say how often the answer changes when a question is asked in these other words")
     ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="decode.KEY=VALUE in place of the run's own; repeatable")] = None,
     json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
 ) -> None:
     """Score a trained run by the official metric, and write every mistake as a JSON line."""
@@ -129,6 +133,8 @@ def command(
     if baseline and (track is None or run is not None):
         found = "--baseline with --run" if track else "--baseline without a track"
         raise input_error("LIC-U010", found=found, expected="lic evaluate TRACK --baseline", remedy="A baseline belongs to a track, not a run.")
+    if baseline and set_:
+        raise input_error("LIC-U010", found="--baseline with --set", expected="lic evaluate TRACK --baseline", remedy="A baseline has no settings.")
     if data is not None and track is None and run is None:
         raise input_error("LIC-U007", found="--data for several tracks", expected="one track", remedy="Name the track.")
     names = tracks_to_do(track, run)
@@ -146,7 +152,7 @@ def command(
             results[name] = evaluate_baseline(name, split=split, data=data, skip_bad=skip_bad, mistakes=mistakes)
         else:
             results[name] = evaluate(
-                name, run=run, split=split, data=data, device=device, skip_bad=skip_bad, mistakes=mistakes, paraphrases=paraphrases
+                name, run=run, split=split, data=data, device=device, skip_bad=skip_bad, mistakes=mistakes, paraphrases=paraphrases, decode=set_ or ()
             )
     if json:
         emit_json(results[track] if track is not None else results)

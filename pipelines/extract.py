@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,21 +15,32 @@ SHOWN = 1000
 
 
 def extract(
-    track: str, text: str, *, question: str | None = None, run: Path | None = None, device: str = "auto", n_best: int | None = None
+    track: str,
+    text: str,
+    *,
+    question: str | None = None,
+    run: Path | None = None,
+    device: str = "auto",
+    n_best: int | None = None,
+    decode: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """What the run finds in ``text``: one dictionary a finding, with verbatim text, character offsets and probability.
 
     ``n_best``: of a reading run so many answers instead of what its recipe says, the first of which is the one that counts.
+    ``decode``: ``decode.KEY=VALUE`` in place of the recipe's.
     """
+    from .decode_overrides import with_decode, with_n_best
     from .device import choose_device
     from .ensemble_folder import open_run
-    from .predict import predict_records, with_n_best
+    from .predict import predict_records
     from .run_folder import find_run
 
     _check_text(text, question)
     folder = find_run(track, run)
     choose_device(device)
-    loaded = open_run(folder, track) if n_best is None else with_n_best(open_run(folder, track), n_best)
+    loaded = with_decode(open_run(folder, track), decode)
+    if n_best is not None:
+        loaded = with_n_best(loaded, n_best)
     record = loaded.task.record_of_text(text, question=question)
     return loaded.task.as_rows(predict_records(loaded, [record])[0])
 
@@ -71,13 +83,14 @@ def command(
     run: Annotated[Path | None, typer.Option(help="run folder; default the track's latest")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N")] = "auto",
     n_best: Annotated[int | None, typer.Option("--n-best", min=1, help="reading: so many answers, the first is the one that counts")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="decode.KEY=VALUE in place of the run's own; repeatable")] = None,
     picture: Annotated[Path | None, typer.Option(metavar="SVG", help="draw the text with what was found to this file")] = None,
     json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
 ) -> None:
     """Read one text: what a trained run finds in it."""
     if text == "-":
         text = read_standard_input()
-    found = extract(track, text, question=question, run=run, device=device, n_best=n_best)
+    found = extract(track, text, question=question, run=run, device=device, n_best=n_best, decode=set_ or ())
     if picture is not None:
         from .picture import draw_text, marks_of
 

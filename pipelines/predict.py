@@ -50,6 +50,7 @@ def predict(
     skip_bad: bool = False,
     n_best: int = N_BEST,
     n_best_file: Path | None = None,
+    decode: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Predicts a split (``test``: test2 if there, else test1) or the file ``input``; writes the zip and the bare file beside it.
 
@@ -58,7 +59,7 @@ def predict(
     Under ``paddle.distributed.launch`` every process predicts its share, and the first writes.
 
     ``n_best_file``: also the ``n_best`` answers of a reading run to every question, to one JSON object by id. Empty answers pass the check
-    where the recipe's ``decode.no_answer_threshold`` asks for them.
+    where the recipe's ``decode.no_answer_threshold`` asks for them. ``decode``: ``decode.KEY=VALUE`` in place of the recipe's.
     """
     from shared.errors import input_error
     from shared.files import write_json
@@ -66,6 +67,7 @@ def predict(
     from tasks.official import find_split
 
     from .data_files import data_folder, read_split
+    from .decode_overrides import with_decode, with_n_best
     from .device import choose_device
     from .ensemble_folder import open_run
     from .run_folder import find_run
@@ -76,7 +78,9 @@ def predict(
         _check_out(out)
     folder = find_run(track, run)
     choose_device(device)
-    loaded = open_run(folder, track) if n_best_file is None else with_n_best(open_run(folder, track), n_best)
+    loaded = with_decode(open_run(folder, track), decode)
+    if n_best_file is not None:
+        loaded = with_n_best(loaded, n_best)
     path = input or find_split(track, data_folder(track, data or loaded.data), split)
     records = read_split(loaded.task, path, loaded.schema, labelled=False, skip_bad=skip_bad)
     with progress(f"predict {track}") as advance:
@@ -103,24 +107,6 @@ def predict(
         "file": str(target.with_suffix(".json")),
         **({} if n_best_file is None else {"n_best_file": str(n_best_file)}),
     }
-
-
-def with_n_best(loaded: LoadedRun | LoadedEnsemble, count: int) -> LoadedRun:
-    """The run with ``count`` answers to each question. Raises InputError for another track, an ensemble, and a model that has no such setting."""
-    from dataclasses import replace
-
-    from shared.errors import input_error
-    from tasks.recipe import override
-
-    from .run_folder import LoadedRun
-    from .sensitivity import check_track
-
-    check_track(loaded.task.name, "--n-best")
-    if not isinstance(loaded, LoadedRun):
-        raise input_error("LIC-X026", found="an ensemble", expected="one run", remedy="Name a member with --run.")
-    recipe = override(loaded.recipe, [f"decode.n_best={count}"])
-    loaded.task.check_recipe(recipe)
-    return replace(loaded, recipe=recipe)
 
 
 def _may_be_empty(loaded: LoadedRun | LoadedEnsemble) -> bool:
@@ -231,6 +217,7 @@ def command(
         Path | None, typer.Option("--n-best-file", metavar="FILE", help="reading: also write the --n-best answers to each question, as JSON")
     ] = None,
     n_best: Annotated[int, typer.Option("--n-best", min=1, help="how many of them")] = N_BEST,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="decode.KEY=VALUE in place of the run's own; repeatable")] = None,
     json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
 ) -> None:
     """Predict a test set and write a checked submission zip."""
@@ -250,7 +237,7 @@ def command(
     options: dict[str, Any] = {"split": split, "run": run, "data": data, "input": input, "out": out, "device": device, "skip_bad": skip_bad}
     for name in names:
         try:
-            results[name] = predict(name, **options, n_best=n_best, n_best_file=n_best_file)
+            results[name] = predict(name, **options, n_best=n_best, n_best_file=n_best_file, decode=set_ or ())
         except InputError as error:  # one track's missing file keeps no other from its zip
             failed.append(error)
     if failed and not results:
