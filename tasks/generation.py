@@ -55,8 +55,10 @@ class Target:
 class Generator(nn.Layer):
     """Encoder and tied language-model head, and what the tracks' models share. ``names``: what of the schema stands in outputs.
 
-    The head starts as the identity on an encoder that was trained before (:meth:`TiedLanguageModelHead.start_as_identity`), at random on a new one,
-    where the identity would say every token again. Raises InputError for an encoder that cannot read and write: one segment, a convolution, or fewer positions than a window and the longest
+    The head starts as the identity on an encoder that was trained before (:meth:`TiedLanguageModelHead.start_as_identity`), at random on a new
+    one, where the identity would say every token again.
+
+    Raises InputError for an encoder that cannot read and write: one segment, a convolution, or fewer positions than a window and the longest
     output take.
     """
 

@@ -62,6 +62,13 @@ class Ranked(NamedTuple, Generic[Structure]):
     probability: float
 
 
+def width(settings: GenerateDecodeSettings, *, candidates: bool, least: int = 1) -> int:
+    """Hypotheses of a source: what a search holds in memory at once. ``candidates``: those are wanted, at least :data:`CANDIDATE_BEAM`, as they
+    are for ``rescore``; ``least``: so many are wanted in any case."""
+    asked = settings.samples if settings.search == "mbr" else settings.beam
+    return max(asked, least, CANDIDATE_BEAM if candidates or settings.rescore == "spans" else 1)
+
+
 def hypotheses(
     step: Step,
     grammar: Pattern,
@@ -71,21 +78,19 @@ def hypotheses(
     max_target: int,
     seed: int,
     keys: Sequence[int],
-    floor: bool,
-    least: int = 1,
+    count: int,
 ) -> list[list[Hypothesis]]:
     """Hypotheses of every source, the best first, in tokens of the vocabulary: those of the beam, or the samples in the order of their draws.
 
-    ``keys``: what tells a source from all others, so that its samples are the same in any batch. ``floor``: candidates are wanted, at
-    least :data:`CANDIDATE_BEAM` hypotheses, as they are for ``rescore``. ``least``: hypotheses that are wanted in any case.
+    ``keys``: what tells a source from all others, so that its samples are the same in any batch. ``count``: how many, see :func:`width`; a
+    vocabulary of fewer words gives fewer.
     """
-    least = max(least, CANDIDATE_BEAM if floor or settings.rescore == "spans" else 1)
     if settings.search == "mbr":
         drawn = sample(
             step,
             end_id=0,
             max_length=max_target,
-            n=max(settings.samples, least),
+            n=count,
             temperature=settings.temperature,
             top_p=settings.top_p,
             seed=seed,
@@ -93,7 +98,7 @@ def hypotheses(
             constraints=[grammar],
         )
     else:
-        beam = min(max(settings.beam, least), len(words.ids))
+        beam = min(count, len(words.ids))
         drawn = beam_search(
             step,
             end_id=0,

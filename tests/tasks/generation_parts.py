@@ -11,7 +11,7 @@ from tasks.recipe import Recipe
 
 from .parts import check_divergence, check_half_precision, check_parts_add_up, check_replacement, check_smoothing
 
-DECODES = int(os.environ.get("LIC_DECODES", "120"))
+DECODES = int(os.environ.get("LIC_DECODES", "100"))
 """Outputs of an untrained model that are tried; the issue's figure is 10,000."""
 
 CHARACTERS = "白露得失船旧伞人物，。 a1"

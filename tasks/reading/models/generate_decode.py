@@ -20,7 +20,7 @@ from shared.decoding import Hypothesis, Step, SubstringAutomaton
 from shared.text import Vocabulary
 
 from ...designs import Decoder, decode_settings, model_settings
-from ...generation_search import GenerateDecodeSettings, gold_codes, gold_hypotheses, hypotheses, place_of, weights_of
+from ...generation_search import GenerateDecodeSettings, gold_codes, gold_hypotheses, hypotheses, place_of, weights_of, width
 from ...generation_words import Words
 from ...recipe import Recipe
 from ..expected import by_expected_f1
@@ -147,6 +147,7 @@ class Generate:
     ) -> Decoder:
         settings: ReadingDecodeSettings = decode_settings(self, recipe)
         longest = settings.max_target or model.settings.max_target
+        count = width(settings, candidates=floor is not None, least=settings.n_best)
 
         def search(numbers: Sequence[int]) -> list[Found]:
             made, words = model.windows(features, numbers, vocabulary)
@@ -159,8 +160,7 @@ class Generate:
                 max_target=longest,
                 seed=recipe.training.seed,
                 keys=list(numbers),
-                floor=floor is not None,
-                least=settings.n_best,
+                count=count,
             )
             return list(zip(found, step.none.tolist(), strict=True))
 
@@ -169,7 +169,7 @@ class Generate:
             found: dict[int, Found] = dict.fromkeys(numbers, ((), 1.0))
             full = [number for number in numbers if len(features.ids[number])]
             widest = max((len(features.ids[number]) + len(features.questions[int(features.windows[number, 0])]) + 3 for number in full), default=1)
-            at_once = max(1, recipe.training.evaluation_tokens // widest)
+            at_once = max(1, recipe.training.evaluation_tokens // (widest * count))
             for begin in range(0, len(full), at_once):
                 part = full[begin : begin + at_once]
                 found.update(zip(part, search(part), strict=True))

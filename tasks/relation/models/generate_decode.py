@@ -12,7 +12,7 @@ from shared.text import Vocabulary
 
 from ...designs import Decoder, decode_settings, model_settings
 from ...generation_groups import GroupGrammar, Tokens, Tries, read, write
-from ...generation_search import GenerateDecodeSettings, Reading, Stated, choose, gold_codes, gold_hypotheses, hypotheses, place_of
+from ...generation_search import GenerateDecodeSettings, Reading, Stated, choose, gold_codes, gold_hypotheses, hypotheses, place_of, width
 from ...generation_words import Codes, Words
 from ...recipe import Recipe
 from ..features import RelationFeatures
@@ -93,10 +93,12 @@ class Generate:
         form, codes = model.relation_form, model.codes(vocabulary)
         tries = Tries(form.form, codes)
 
-        def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
+        count = width(settings, candidates=floor is not None)
+
+        def search(batch: np.ndarray) -> list[list[Hypothesis]]:
             texts = [features.ids[int(row)] for row in batch]
             made, words = model.rows(texts, texts, vocabulary, None)
-            found = hypotheses(
+            return hypotheses(
                 model.step(made),
                 GroupGrammar(tries, [text.tolist() for text in words.texts]),
                 words,
@@ -104,8 +106,12 @@ class Generate:
                 max_target=settings.max_target or model.settings.max_target,
                 seed=recipe.training.seed,
                 keys=[int(row) for row in batch],
-                floor=floor is not None,
+                count=count,
             )
+
+        def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
+            at_once = max(1, len(batch) // count)  # every text is held so many times
+            found = [own for begin in range(0, len(batch), at_once) for own in search(batch[begin : begin + at_once])]
             return decode_batch(found, batch, features, form, codes, settings, floor=floor)
 
         return decode

@@ -38,7 +38,7 @@ ROWS = [
     RelationRecord("白露演陆明", (spo("饰演", "白露", "陆明"),), 4),
 ]
 TEXTS = [*(row.text for row in ROWS), "作者饰演在于时"]
-KIT = Kit(TASK, ROWS, SCHEMA, texts=TEXTS)
+KIT = Kit(TASK, ROWS, SCHEMA, texts=TEXTS, max_target=40)
 
 
 def strings(predictions):
