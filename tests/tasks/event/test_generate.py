@@ -56,7 +56,7 @@ def gold(rows):
 def ceiling(schema, rows, *, window=126, overlap=48, **decode):
     tokenizer = Tokenizer(Vocabulary.build([row.text for row in rows] or ["甲"], max_size=21128))
     features = TASK.make_features(rows, schema, tokenizer, FeatureSettings(window=window, overlap=overlap))
-    recipe = KIT.decoding(**decode)
+    recipe = KIT.decoding(max_target=200, **decode)
     return TASK.ceiling(features, rows, schema, recipe=recipe), features
 
 

@@ -52,7 +52,7 @@ def gold(rows):
 def ceiling(schema, rows, *, window=126, overlap=48):
     tokenizer = Tokenizer(Vocabulary.build([row.text for row in rows], max_size=21128))
     features = TASK.make_features(rows, schema, tokenizer, FeatureSettings(window=window, overlap=overlap))
-    return TASK.ceiling(features, rows, schema, recipe=KIT.recipe), features
+    return TASK.ceiling(features, rows, schema, recipe=KIT.decoding(max_target=200)), features
 
 
 def test_a_target_says_subjects_then_predicates_and_objects():
