@@ -76,6 +76,8 @@ def pretrain(
         millions = sum(int(parameter.size) for parameter in prepared.training.layer.parameters()) / 1e6
         say(f"{prepared.rows:,} rows to train on, {millions:.1f} M parameters, {chosen}{f', {ranks.world} processes' if ranks.world > 1 else ''}")
         say(f"run folder: {target}")
+        if chosen == "cpu" and settings.training.amp != "O0":
+            say(f"training.amp = {settings.training.amp}: paddle computes in float32 on a CPU, so it has no effect here.")
         drive(prepared.training, settings, target, check, title=f"pretrain {name}", resume=begun, board=board)
         _publish(target)
     return target
@@ -139,9 +141,11 @@ def _publish(target: Path) -> None:
     if other:
         say(f"{target} opens as encoder.source; as an encoder with {other} it is no BERT folder for other programs.")
         return
-    unilm = UniLM(found.backbone)
-    unilm.load_head(found)
-    save_huggingface(target / BACKBONE, found.backbone, found.tokenizer(), head=unilm.language_model_head)
+    head = None
+    if found.backbone.config.num_segments > 1:  # fewer make no UniLM, and the encoder goes without its head
+        unilm = UniLM(found.backbone)
+        head = unilm.language_model_head if unilm.load_head(found) else None
+    save_huggingface(target / BACKBONE, found.backbone, found.tokenizer(), head=head)
     say(f"encoder.source = {str(target)!r} opens it; as a Hugging Face BERT folder: {target / BACKBONE}")
 
 
