@@ -111,7 +111,7 @@ class ReadingSpan(nn.Layer):
         own = {name: batch[f"twin_{name}"] for name in ("windows_of", "windows_there")}
         rows = {name: batch[name][batch["twin_rows"]] for name in ("ids", "passage")}
         first = paddle.gather(logits, paddle.to_tensor(batch["twin_rows"]))  # [t, l, 2]
-        second = paddle.gather_nd(asked, paddle.to_tensor(where))  # [t, l, 2]
+        second = _within(paddle.gather_nd(asked, paddle.to_tensor(where)), paddle.to_tensor(self.open(rows)))  # [t, l, 2]
         return self._apart(first, second, {**rows, **own}, divisors["twins"])  # []
 
     @full_precision
