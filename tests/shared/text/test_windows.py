@@ -129,3 +129,10 @@ def test_conflicts_go_by_score_and_then_by_length():
 
 def test_equal_spans_count_once_with_the_best_score():
     assert merge_windows([WindowSpan(0, 1, 2, 0.2), WindowSpan(0, 1, 2, 0.8), WindowSpan(0, 1, 2, 0.5)]) == [WindowSpan(0, 1, 2, 0.8)]
+
+
+def test_overlapping_spans_stay_where_they_may():
+    inner, outer, other = WindowSpan(0, 2, 3, 0.9), WindowSpan(0, 1, 5, 0.5), WindowSpan(1, 2, 3, 0.1)
+    cut = WindowSpan(0, 4, 5, 0.9, cut_left=True)
+    assert merge_windows([inner, outer, other, cut, inner], overlaps=True) == [outer, inner, other]
+    assert merge_windows([inner, outer, other, cut]) == [inner, other]

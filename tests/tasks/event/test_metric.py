@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.event.metric import match_characters, score
+from tasks.event.metric import match_characters, score, score_events
 from tasks.event.records import as_triples, read_records
 from tasks.event.submission import read_submission, score_files
 
@@ -123,6 +123,23 @@ def test_pairing_equals_trying_all(gold, predicted):
         sum(match_characters(a, b)[0] for a, b in zip(short, order, strict=True)) for order in itertools.permutations(long, len(short))
     )
     assert report["recall"] == pytest.approx(best / len(gold))
+
+
+# -- whole events ------------------------------------------------------------------------------------------------
+
+
+def test_whole_events_are_told_apart():
+    pair, other = ("甲", [("主", "A1"), ("客", "b")]), ("甲", [("主", "c")])
+    gold = {"1": [pair, other, other, ("乙", [])], "2": [("甲", [("主", ("温青禾", "小温")), ("主", "小温")])], "3": []}
+    same = score_events(gold, gold)
+    assert prf(same) == (1, 1, 1) and (same["gold"], same["correct"], same["without_arguments"]) == (3, 3, 1)
+    alias = {"2": [("甲", [("主", "小温"), ("主", "温青禾")])], "1": [("甲", [("客", "B"), ("主", "a1")])], "4": [other]}
+    assert [score_events(gold, alias)[key] for key in ("correct", "predicted", "gold")] == [2, 2, 3]
+    together = {"1": [("甲", [*pair[1], *other[1]])], "3": [other]}
+    assert [score_events(gold, together)[key] for key in ("correct", "predicted", "gold")] == [0, 2, 3]
+    for wrong in (("乙", pair[1]), ("甲", pair[1][:1]), ("甲", [*pair[1], ("客", "d")]), ("甲", [("主", "b"), ("客", "a1")])):
+        assert score_events(gold, {"1": [wrong]})["correct"] == 0
+    assert prf(score_events({"1": []}, {})) == (0, 0, 0)
 
 
 @pytest.mark.skipif("LIC_REAL_DATA" not in os.environ, reason="LIC_REAL_DATA does not name the folder of official data")
