@@ -1,5 +1,8 @@
 """``lic train`` with teachers: folders named, checked, taught from, and remembered."""
 
+import copy
+import dataclasses
+import importlib
 import json
 import shutil
 
@@ -11,7 +14,10 @@ from pipelines.data_files import open_labelled
 from pipelines.run_folder import load_run, stored_run
 from pipelines.train_setup import Fold, fold_of, prepare
 from shared.files import digest
+from shared.training.distillation import Teachers
+from shared.training.gradients import Gradients
 from shared.training.parallel import Ranks
+from tasks.registry import TRACKS, get_task
 
 from .conftest import SAMPLES
 
@@ -164,3 +170,42 @@ def test_teachers_of_another_kind_are_refused(teacher, train, tmp_path, fault):
     (other / "config.toml").write_text((other / "config.toml").read_text().replace('track = "event"', 'track = "reading"'))
     code, codes, err = refused(other)
     assert (code, codes) == (2, ["LIC-U005"])
+
+
+OF_TRACK = {track: list(importlib.import_module(f"tasks.{track}.models").DESIGNS.modules) for track in TRACKS}
+DESIGNS = [("relation", name) for name in OF_TRACK["relation"]] + [(track, names[0]) for track, names in OF_TRACK.items() if track != "relation"]
+"""Every kind of output once: the other tracks' further designs share theirs with relation's."""
+
+
+@pytest.mark.parametrize(("track", "name"), DESIGNS)
+def test_any_model_teaches_its_like_and_in_groups_as_together(track, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = SAMPLES / track
+    recipe = "quick" if (get_task(track).recipes / "quick.toml").read_text(encoding="utf-8").count(f'name = "{name}"') else name
+    sizes = ("encoder.source=scratch", *SET[1:], "encoder.dropout=0.0", "encoder.attention_dropout=0.0")
+    loop = ("training.max_records=8", "training.batch_tokens=4096", "training.teacher_weight=1.0")
+    opened = open_labelled(track, data=data, recipe=recipe, overrides=(*sizes, *loop), skip_bad=False)
+    made = prepare(opened, ranks=Ranks(), fold=None, quiet=True).training
+    model = made.layer
+    other, far = copy.deepcopy(model), copy.deepcopy(model)
+    rng = np.random.default_rng(0)
+    for parameter in far.parameters():
+        parameter.set_value(parameter.numpy() + rng.normal(0, 0.05, parameter.shape).astype(np.float32))
+    settings = dataclasses.replace(made.settings, replacement_rows=0.0, penalty_epsilon=0.0)
+    model.eval()
+    rows = np.arange(6)
+
+    def found(teachers):
+        made.teachers, gradients = teachers, Gradients(model, made.parameters, settings, Ranks(), teacher_groups=len(teachers.groups))
+        figures = gradients.of(made.parts(rows, epoch=0), step=0)
+        kept = [np.zeros(p.shape) if p.grad is None else p.grad.numpy().copy() for p in made.parameters]
+        made.optimizer.clear_grad()
+        return figures, kept
+
+    assert found(Teachers([[other]]))[0] == {"loss": 0.0, "distillation": 0.0}
+    together, whole = found(Teachers([[far]]))
+    apart, parts = found(Teachers([[far], [far, far]], np.arange(len(made.order.lengths)) % 2))
+    assert together["distillation"] > 0 and apart == pytest.approx(together, rel=1e-5)
+    scale = max(np.abs(gradient).max() for gradient in whole)
+    for left, right in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-5 * scale)
