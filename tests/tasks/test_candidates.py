@@ -31,7 +31,9 @@ MADE = {
         spans,
         chances,
     ),
-    "reading": st.builds(lambda text, span, chance: Answer(text, *span, chance), st.sampled_from(["甲", "乙", "《甲》", "a", "A", ""]), spans, chances),
+    "reading": st.builds(
+        lambda text, span, chance: Answer(text, *span, chance), st.sampled_from(["甲", "乙", "《甲》", "a", "A", ""]), spans, chances
+    ),
 }
 TRACKED = pytest.mark.parametrize("track", TRACKS)
 
