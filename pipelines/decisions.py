@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from shared.errors import input_error
 
 from .candidates import find_candidates, predict_run, run_marks
@@ -18,6 +16,8 @@ from .ensemble_folder import LoadedEnsemble
 from .run_folder import DECISION, load_run
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tasks.base import Task
     from tasks.decision import Decision, Fitted
 
@@ -37,15 +37,17 @@ class StoredDecision:
 
     def over(self, task: Task, records: Sequence[Any], source: Path | None) -> tuple[Sequence[Decision], np.ndarray]:
         """Decisions, and which of them decides each record [n]. For the very file that it was fitted on, the one that has not seen the record."""
-        from shared.files import digest
+        import numpy as np
 
-        if self.parts and source is not None and digest(source) == self.fitted["sha256"]:
+        if _parts_used(self, source):
             return self.parts, parts_of(task, records, len(self.parts))
         return (self.decision,), np.zeros(len(records), dtype=np.int64)  # [n]
 
 
 def parts_of(task: Task, records: Sequence[Any], count: int) -> np.ndarray:
     """The part of cross-fitting that each record belongs to [n]: its text decides."""
+    import numpy as np
+
     from .train_setup import fold_of
 
     return np.fromiter((fold_of(task.text_of(record), count) for record in records), dtype=np.int64, count=len(records))

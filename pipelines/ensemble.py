@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from shared.errors import InputError, Problem, input_error
@@ -249,7 +248,7 @@ def show(report: dict[str, Any]) -> None:
     how = "cross-fitted" if report["fitted_on"] == "dev" else f"fitted on {report['fitted_on']}"
     rows.append(["", f"together ({how})", *report["scores"].values()])
     table(f"{report['track']}: dev", ["weight", "run", *names], rows)
-    if np.ptp(report["weights_of_parts"], axis=0).max(initial=0) > 0:
+    if len(set(map(tuple, report["weights_of_parts"]))) > 1:
         say("note: the weights of the parts of cross-fitting differ; lic ensemble --json lists them.")
     typer.echo(f"{report['ensemble']}\tpredicts like a run: lic predict {report['track']} --run {report['ensemble']}")
 
