@@ -73,6 +73,8 @@ def prepare(
     encoder = open_encoder(recipe.encoder, texts=opened.texts, data=opened.folder)
     train, rows, held_out = _features(opened, encoder, ranks, fold)
     model = task.build_model(encoder.backbone, opened.schema, recipe)
+    if encoder.pretrained is not None and hasattr(model, "adopt") and model.adopt(encoder.pretrained) and not quiet:
+        say(f"{task.name}: the language-model head of {encoder.source} is taken over.")
     encoder.backbone.recompute = recipe.encoder.recompute
     if recipe.encoder.frozen_layers is not None:
         try:

@@ -66,6 +66,8 @@ class Task(Protocol):
       divisors=None)`` how far those of two passes are apart, summed and averaged as the loss is (R-Drop), [];
       ``replaceable(batch)`` is 1 at the inputs that other words of the row may replace and at the token behind them [b, l], and the rows'
       lengths [b], as :class:`shared.robust.RandomReplacement` takes them; only ``batch["ids"]`` is then replaced;
+      a model that a pretrained encoder has more for than its layers may have ``adopt(found)``, which takes of
+      :class:`shared.pretrained.Pretrained` what it can use and gives the names;
     * a prediction: one for every record, in order; a sequence of what was found in its text.
     """
 

@@ -26,6 +26,7 @@ from shared.errors import input_error
 from shared.heads import TiedLanguageModelHead
 from shared.losses import HIDDEN, full_precision, share, softmax_divergence, token_cross_entropy
 from shared.masks import unilm_mask
+from shared.pretrained import Pretrained
 from shared.text import Vocabulary
 from shared.unilm import UniLM
 
@@ -88,6 +89,10 @@ class Generator(nn.Layer):
     def writer(self) -> UniLM:
         """Encoder and head as one network that reads and writes."""
         return UniLM(self.backbone, head=self.language_model_head)
+
+    def adopt(self, found: Pretrained) -> tuple[str, ...]:
+        """Starts from the language-model head that came with the encoder, where one did; the names of its tensors."""
+        return self.writer().load_head(found)
 
     def codes(self, vocabulary: Vocabulary) -> Codes:
         """How the schema's names are spelled in a vocabulary."""

@@ -90,6 +90,7 @@ class TrainingSettings(Settings):
     penalty_form: Literal["central", "one_sided"] = Field("central", description="one_sided is a third cheaper and less exact")
     replacement_rows: float = Field(0.0, ge=0, le=1, description="share of the texts of which some input tokens are replaced by others of theirs")
     replacement_tokens: float = Field(0.3, ge=0, le=1, description="share of the tokens of such a text")
+    replacement_pool: Literal["target", "all"] = Field("target", description="where the others come from: what may change, or the whole row")
     rdrop: float = Field(0.0, ge=0, description="weight of the divergence of two passes (R-Drop), e.g. 1; twice the time")
     teachers: list[str] = Field([], description="folders of trained runs whose mean outputs are soft targets (distillation)")
     teacher_weight: float = Field(0.5, ge=0, le=1, description="share of the divergence from the teachers in the loss; the rest is its own")

@@ -60,7 +60,7 @@ class Gradients:
         if settings.fgm_epsilon and layer.embedding.weight.stop_gradient:
             raise ValueError(f"fgm_epsilon {settings.fgm_epsilon} needs the gradient of the embeddings, found frozen ones: let them learn, or take 0")
         rows, tokens = settings.replacement_rows, settings.replacement_tokens
-        self._replacement = RandomReplacement(rows, tokens, pool="target", seed=settings.seed + ranks.rank) if rows else None
+        self._replacement = RandomReplacement(rows, tokens, pool=settings.replacement_pool, seed=settings.seed + ranks.rank) if rows else None
         self._divisor_names: list[str] | None = None
 
     def of(self, parts: Sequence[Any], *, step: int) -> dict[str, float]:

@@ -24,9 +24,9 @@ class LoopSettings:
     weights, which is what evaluations see; None for none. ``patience``: evaluations without a new best after which training ends, None for all.
 
     ``fgm_epsilon``, ``penalty_epsilon`` (with ``penalty_form``): :class:`shared.robust.FGM` and the gradient penalty at the token embeddings;
-    0 for none. ``replacement_rows`` and ``replacement_tokens``: :class:`shared.robust.RandomReplacement` of inputs. ``rdrop``: weight of the
-    divergence between two passes (R-Drop, arXiv 2106.14448), 0 for one pass. ``teacher_weight`` a, where there are teachers: the loss is 1 - a
-    of the model's own and a of its divergence from their mean outputs (:mod:`shared.training.distillation`).
+    0 for none. ``replacement_rows``, ``replacement_tokens`` and ``replacement_pool``: :class:`shared.robust.RandomReplacement` of inputs.
+    ``rdrop``: weight of the divergence between two passes (R-Drop, arXiv 2106.14448), 0 for one pass. ``teacher_weight`` a, where there are
+    teachers: the loss is 1 - a of the model's own and a of its divergence from their mean outputs (:mod:`shared.training.distillation`).
 
     ``amp``: ``O0`` float32, ``O1`` and ``O2`` paddle's mixed precision in ``amp_dtype``; float16 has a GradScaler.
 
@@ -52,6 +52,7 @@ class LoopSettings:
     penalty_form: str = "central"
     replacement_rows: float = 0.0
     replacement_tokens: float = 0.3
+    replacement_pool: str = "target"
     rdrop: float = 0.0
     teacher_weight: float = 0.5
     amp: str = "O0"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .features import Lost
     from .predictions import Prediction
 
-COLLIDES = "collides with a longer argument in the same chain"
+COLLIDES = "overlaps a longer argument of its type and role"
 PART = "its arguments are a part of another event's"
 MIXED = "its links cannot be told from those of other events"
 

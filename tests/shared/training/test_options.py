@@ -305,6 +305,27 @@ def test_replacement_changes_what_is_replaceable_alone(rows, tokens):
         assert changed == 0
 
 
+@pytest.mark.parametrize(("pool", "outside"), [("target", False), ("all", True)])
+def test_the_pool_says_whether_words_come_from_outside_of_what_changes(pool, outside):
+    """A row's first token never changes and stands nowhere else, so where it appears it was drawn."""
+
+    class Seen(toy.Tagger):
+        def examine(self, batch, divisors=None):
+            found.append((batch["ids"][:, 1:] == first).any())
+            return super().examine(batch, divisors)
+
+    def collate(rows, *, epoch):
+        batch = toy.collate(rows, epoch=epoch)
+        batch["ids"][batch["ids"] == first] -= 1
+        batch["ids"][:, 0] = first
+        return batch
+
+    found, first = [], toy.WORDS - 1
+    made = toy.training(Seen(), evaluate=False, collate=collate, replacement_rows=1.0, replacement_tokens=0.5, replacement_pool=pool)
+    list(made.run())
+    assert any(found) is outside
+
+
 def test_replacement_draws_anew_in_every_step_and_the_same_in_every_run():
     def seen(seed):
         class Seen(toy.Tagger):

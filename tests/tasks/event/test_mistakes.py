@@ -66,7 +66,7 @@ def test_causes_are_those_of_the_features():
 
     rows = [record(("甲-得", "物", "旧伞"), ("甲-得", "人", "温青禾"))]
     told = TASK.mistakes(rows, [[found("乙-失", "人", "海螺湾")]], Features)
-    assert [mistake["cause"] for mistake in told] == ["no token touches it", "collides with a longer argument in the same chain", ""]
+    assert [mistake["cause"] for mistake in told] == ["no token touches it", "overlaps a longer argument of its type and role", ""]
 
 
 PIECES = st.sampled_from(["温青禾", "青禾", "温", "海螺湾", "NovaKite", "Nova", "nova", "旧伞", "的旧伞", "伞"])
