@@ -314,6 +314,11 @@ def test_the_pool_says_whether_words_come_from_outside_of_what_changes(pool, out
             found.append((batch["ids"][:, 1:] == first).any())
             return super().examine(batch, divisors)
 
+        def replaceable(self, batch):
+            places = np.ones_like(batch["ids"])  # [b, l]
+            places[:, 0] = 0
+            return places, batch["valid"]
+
     def collate(rows, *, epoch):
         batch = toy.collate(rows, epoch=epoch)
         batch["ids"][batch["ids"] == first] -= 1
