@@ -117,7 +117,9 @@ def test_a_header_says_command_hardware_cost_and_score(track, name):
     assert list(header) == ["Command", "Hardware", "Cost", "Score"]
     assert header["Command"].startswith(f"lic train {track}") and (name == "default" or f"--recipe {name}" in header["Command"])
     assert header["Cost"].startswith(("measured: ", "not measured"))
-    assert header["Score"].startswith(("measured: ", "expected ")) and re.search(r"\.\d\d", header["Score"])
+    assert header["Score"] == "not measured yet" or (
+        header["Score"].startswith(("measured: ", "expected ")) and re.search(r"\.\d\d", header["Score"])
+    )
 
 
 def test_overrides_leave_the_shipped_file_alone():
