@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 MOST_CLIQUES = 64
-_STEPS = 64
+_LOOKS = 1 << 16
+"""Looks at a thing before the search ends: some hundredths of a second."""
 
 
 def maximal_cliques(neighbours: Sequence[int], *, most: int = MOST_CLIQUES) -> list[tuple[int, ...]]:
     """Every complete subgraph of n things that no further thing fits into, ordered; a thing without neighbours is one of its own.
 
     ``neighbours`` [n]: a thing's neighbours as the bits of a number, symmetric. A search by pivots (Bron and Kerbosch, 1973; Tomita and
-    others, 2006). n things can have 3^(n/3) of them, so the search ends after ``most``, or about 64 times as many steps: then each thing
-    that is in none yet gets one, so that nothing is left out. Raises ValueError where somebody's neighbour does not have it for one.
+    others, 2006). n things can have 3^(n/3) of them, so the search ends after ``most`` or a fixed time: then each thing that is in none yet
+    gets one, so that nothing is left out. Raises ValueError where somebody's neighbour does not have it for one.
     """
     linked = [bits & ~(1 << place) for place, bits in enumerate(neighbours)]
     for place, bits in enumerate(linked):
@@ -21,11 +22,11 @@ def maximal_cliques(neighbours: Sequence[int], *, most: int = MOST_CLIQUES) -> l
         if wrong is not None:
             raise ValueError(f"{place} has the neighbour {wrong}, but not the other way round: give a symmetric graph")
     found: list[int] = []
-    left = most * _STEPS
+    left = _LOOKS
     stack = [(0, (1 << len(linked)) - 1, 0)] if linked else []
-    while stack and left and len(found) < most:
-        left -= 1
+    while stack and left > 0 and len(found) < most:
         chosen, open_, closed = stack.pop()
+        left -= 1 + (open_ | closed).bit_count()
         if not open_:
             if not closed:
                 found.append(chosen)
