@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,30 +34,31 @@ def samples_folder() -> Path:
     return found[0]
 
 
-def demo(*, folder: Path | None = None, overrides: tuple[str, ...] = (), device: str = "auto") -> dict[str, Any]:
-    """Runs every track on the sample inside ``folder`` (default: the next free ``lic-demo``) and returns what came of it.
+def demo(tracks: Sequence[str] = (), *, folder: Path | None = None, overrides: tuple[str, ...] = (), device: str = "auto") -> dict[str, Any]:
+    """Runs ``tracks`` (default: every one) on the sample inside ``folder`` (default: the next free ``lic-demo``) and returns what came of it.
 
     The folder is laid out as a user's own: data/, runs/, submissions/. Per track ``tests`` has the official scores of the zip on both labelled
     tests, ``without_learning`` that of the baseline on Test A, ``goal`` what Test A should reach, ``seconds`` the time of everything.
     """
     from shared.files import write_json
-    from tasks.registry import TRACKS
+    from tasks.registry import TRACKS, get_task
 
+    chosen = [get_task(name).name for name in tracks] or list(TRACKS)
     target = _new_folder(folder)
     samples = samples_folder().resolve()
     began = time.perf_counter()
-    tracks: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     with _inside(target):
         try:
-            for number, track in enumerate(TRACKS, 1):
-                say(f"\n[{number}/{len(TRACKS)}] {track}")
+            for number, track in enumerate(chosen, 1):
+                say(f"\n[{number}/{len(chosen)}] {track}")
                 started = time.perf_counter()
                 shutil.copytree(samples / track, Path("data") / track)
-                tracks[track] = _run_track(track, overrides, device) | {"seconds": time.perf_counter() - started}
+                results[track] = _run_track(track, overrides, device) | {"seconds": time.perf_counter() - started}
         except BaseException:
             say(f"the demo did not come to its end; what it made so far stays in {target}")
             raise
-        report = {"folder": str(target), "seconds": time.perf_counter() - began, "tracks": tracks}
+        report = {"folder": str(target), "seconds": time.perf_counter() - began, "tracks": results}
         write_json("demo.json", report)
     return report
 
@@ -176,14 +177,15 @@ Next, with the official data (see README):
 
 
 def command(
+    tracks: Annotated[list[str] | None, typer.Argument(help="relation, event or reading; default all three")] = None,
     folder: Annotated[Path | None, typer.Option(help="folder to work in, new or empty; default the next free lic-demo")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE for the recipe of every track, e.g. training.epochs=1")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N")] = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="fail when a score stays below its goal")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """All three tracks on the bundled sample: train, evaluate, predict, zip, check; one table of scores (some minutes of CPU)."""
-    report = demo(folder=folder, overrides=tuple(set_ or ()), device=device)
+    """The tracks on the bundled sample: train, evaluate, predict, zip, check; one table of scores (some minutes of CPU)."""
+    report = demo(tracks or (), folder=folder, overrides=tuple(set_ or ()), device=device)
     emit_json(report) if as_json else show(report)
     below = [track for track, result in report["tracks"].items() if not result["reached"]]
     if strict and below:

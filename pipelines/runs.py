@@ -27,7 +27,7 @@ def list_runs(root: str | Path | None = None, *, track: str | None = None) -> li
     from .run_figures import describe_run, in_order, run_folders
     from .run_folder import RUNS
 
-    if track is not None:
+    if track is not None and track != "pretraining":
         get_task(track)
     rows = [describe_run(folder, place, name) for place, name, folder in run_folders(Path(root or RUNS))]
     kept = [row for row in rows if track is None or row["track"] == track]

@@ -1,5 +1,6 @@
 """Every command of the READMEs runs: in order, in one folder, on archives made of the sample, with trainings cut short."""
 
+import json
 import re
 import shlex
 import shutil
@@ -114,9 +115,13 @@ def test_the_commands_run_in_order(place, monkeypatch, capfd):
             more = SHORT
         if words[1] == "train" and "--recipe" not in words:
             more = ["--recipe", "quick", *SHORT]
-        if "encoder.source=models/bert" in words:
-            shutil.copytree("lic-demo/runs/event/quick", "models/bert")
+        if "encoder.source=models/bert" in words or "encoder.source=runs/pretraining/mlm" in words:
+            shutil.copytree("lic-demo/runs/event/quick", "models/bert", dirs_exist_ok=True)
             more = [*SHORT, "--set", "encoder.num_layers=1", "--set", "features.window=126"]
+        if words[1] == "pretrain":
+            more += ["--set", "model.held_out=0.1"]
+            rows = (ROOT / "data/samples/event/train.json").read_text(encoding="utf-8").splitlines()[:80]
+            Path("corpus.txt").write_text("".join(json.loads(row)["text"] + "\n" for row in rows), encoding="utf-8")
         if "--devices" in words:
             words += ["--backend", "gloo"]
         if "flat" in line:

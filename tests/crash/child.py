@@ -108,6 +108,7 @@ def put_toy_in() -> None:
 
     def prepare(opened: Any, **options: Any) -> Any:
         training = toy_training(recipe.training)
+        training.layer.backbone = encoder.backbone
         return train_setup.Prepared(opened, encoder, training.layer, training, ROWS, ROWS)  # type: ignore[arg-type]
 
     def describe(target: Path, *rest: Any) -> None:

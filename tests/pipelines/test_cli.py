@@ -42,7 +42,8 @@ print(code, sorted({HEAVY!r} & set(sys.modules)))
 def test_help_names_every_verb(capfd):
     assert run(["--help"]) == 0
     said = capfd.readouterr().out
-    for verb in ("data", "preprocess", "train", "evaluate", "predict", "submit", "score", "extract", "doctor", "explain"):
+    verbs = "data preprocess train pretrain evaluate predict candidates tune ensemble submit score extract doctor explain"
+    for verb in verbs.split():
         assert f" {verb} " in said
     assert run(["--version"]) == 0
     assert capfd.readouterr().out == f"lic {__version__}\n"

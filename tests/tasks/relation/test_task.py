@@ -177,7 +177,7 @@ def test_shipped_recipes_are_sound():
         ("model.subject_powr=2", "Did you mean 'subject_power'"),
         ("decode.link_threshold=1", "decode.link_threshold"),
         ("decode.max_span=0", "decode.max_span"),
-        ("model.name=gplinker", "model.name"),
+        ("model.name=pointer", "model.name"),
     ],
 )
 def test_wrong_settings_are_said(override, said):
