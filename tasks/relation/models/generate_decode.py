@@ -11,9 +11,10 @@ from shared.decoding import Hypothesis
 from shared.text import Vocabulary
 
 from ...designs import Decoder, decode_settings, model_settings
-from ...generation_groups import GroupGrammar, Tokens, Tries, read, write
-from ...generation_search import GenerateDecodeSettings, Reading, Stated, choose, gold_codes, gold_hypotheses, hypotheses, place_of, width
-from ...generation_words import Codes, Words
+from ...generation_decode import gold_group_decoder, group_decoder
+from ...generation_groups import Tokens, read
+from ...generation_search import GenerateDecodeSettings, Reading, Stated, choose, place_of
+from ...generation_words import Codes
 from ...recipe import Recipe
 from ..features import RelationFeatures
 from ..predictions import Found, Span
@@ -90,45 +91,21 @@ class Generate:
         floor: float | None = None,
     ) -> Decoder:
         settings: GenerateDecodeSettings = decode_settings(self, recipe)
-        form, codes = model.relation_form, model.codes(vocabulary)
-        tries = Tries(form.form, codes)
+        form = model.relation_form
 
-        count = width(settings, candidates=floor is not None)
-
-        def search(batch: np.ndarray) -> list[list[Hypothesis]]:
-            texts = [features.ids[int(row)] for row in batch]
-            made, words = model.rows(texts, texts, vocabulary, None)
-            return hypotheses(
-                model.step(made),
-                GroupGrammar(tries, [text.tolist() for text in words.texts]),
-                words,
-                settings,
-                max_target=settings.max_target or model.settings.max_target,
-                seed=recipe.training.seed,
-                keys=[int(row) for row in batch],
-                count=count,
-            )
-
-        def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
-            at_once = max(1, len(batch) // count)  # every text is held so many times
-            found = [own for begin in range(0, len(batch), at_once) for own in search(batch[begin : begin + at_once])]
+        def finish(found: list[list[Hypothesis]], batch: np.ndarray, codes: Codes) -> list[tuple[int, Found]]:
             return decode_batch(found, batch, features, form, codes, settings, floor=floor)
 
-        return decode
+        return group_decoder(
+            model, form, features, vocabulary, settings, finish, seed=recipe.training.seed, candidates=floor is not None
+        )
 
     def gold_decoder(
         self, features: RelationFeatures, rows: Sequence[RelationRecord], schema: RelationSchema, recipe: Recipe
     ) -> Decoder:
         settings, form = decode_settings(self, recipe), RelationForm(schema)
-        longest = settings.max_target or model_settings(self, recipe).max_target
-        codes = gold_codes(form.form.names, features.ids.values)
-        tries = Tries(form.form, codes)
 
-        def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
-            words = Words(codes, [features.ids[int(row)] for row in batch])
-            targets = [write(form.groups(features, int(row)), codes, room=longest - 1)[0] for row in batch]
-            grammar = GroupGrammar(tries, [text.tolist() for text in words.texts])
-            found = gold_hypotheses(grammar, words, targets, max_target=longest)
+        def finish(found: list[list[Hypothesis]], batch: np.ndarray, codes: Codes) -> list[tuple[int, Found]]:
             return decode_batch(found, batch, features, form, codes, settings)
 
-        return decode
+        return gold_group_decoder(form, features, finish, longest=settings.max_target or model_settings(self, recipe).max_target)
