@@ -19,13 +19,15 @@ from ..losses import HIDDEN, full_precision, powered_divergence
 
 _LEAST = 1e-30
 """Stands for a sum that is smaller: its logarithm and its gradient stay finite."""
+_EXACT = 1e-24
+"""A smaller sum of products may have lost terms to underflow, and is made anew from the scores themselves."""
 _HIGHEST = 60.0
 
 
 class PairParts(NamedTuple):
     """``s_k(i, j) = pairs[i, j] + first[k, i] + last[k, j]``: ``pairs`` [b, l, l], very low where no pair may be; ``first`` and ``last`` [b, k, l].
 
-    ``last`` is very low at padding. The sums below are exact while the scores of one first token are less than 60 apart.
+    ``last`` is very low at padding.
     """
 
     pairs: paddle.Tensor
@@ -53,8 +55,10 @@ def pair_cross_entropy(scores: Scores, places: np.ndarray, *, smoothing: float =
         raise ValueError(f"smoothing must lie in [0, 1), found {smoothing}: give e.g. 0.01")
     _check(scores, places)
     if isinstance(scores, PairParts):
-        sums = _first_sums(*_factors(scores), scores)  # [b, k, l]
-        wrong = _without_right(sums, scores, places) if len(places) else sums  # [b, k, l]
+        products, sums = _first_sums(*_factors(scores), scores)  # [b, k, l], [b, k, l]
+        small = np.argwhere(products.numpy() < _EXACT)  # [m, 3]
+        sums = _anew(sums, scores, small, places[:0])  # [b, k, l]
+        wrong = _anew(sums, scores, places[:, :3], places)  # [b, k, l]
     else:
         sums = scores.reshape([*scores.shape[:2], -1])  # [b, k, l * l]
         wrong = _struck(scores, places).reshape(sums.shape) if len(places) else sums  # [b, k, l * l]
@@ -99,19 +103,27 @@ def _factors(scores: PairParts) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Te
     return paddle.exp(scores.pairs - high), paddle.exp(scores.last - top), high.transpose([0, 2, 1]), top
 
 
-def _first_sums(pairs: paddle.Tensor, last: paddle.Tensor, high: paddle.Tensor, top: paddle.Tensor, scores: PairParts) -> paddle.Tensor:
-    """Logarithm of the sum over the last tokens for every label and first token, [b, k, l]."""
-    sums = paddle.matmul(last, pairs, transpose_y=True)  # [b, k, l]
-    return paddle.log(paddle.clip(sums, min=_LEAST)) + (scores.first + (high + top))  # [b, k, l]
+def _first_sums(
+    pairs: paddle.Tensor, last: paddle.Tensor, high: paddle.Tensor, top: paddle.Tensor, scores: PairParts
+) -> tuple[paddle.Tensor, paddle.Tensor]:
+    """The sum of products over the last tokens for every label and first token, and the logarithm of that of ``e^score``, [b, k, l] each.
+
+    Exact where the greatest pair of a first token and the greatest ``last`` of a label, of whatever tokens, lie less than 60 above what they
+    have together.
+    """
+    products = paddle.matmul(last, pairs, transpose_y=True)  # [b, k, l]
+    return products, paddle.log(paddle.clip(products, min=_LEAST)) + (scores.first + (high + top))  # [b, k, l], [b, k, l]
 
 
-def _without_right(sums: paddle.Tensor, scores: PairParts, places: np.ndarray) -> paddle.Tensor:
-    """``sums`` [b, k, l] made anew, one by one, for the first tokens of right pairs, which are left out."""
+def _anew(sums: paddle.Tensor, scores: PairParts, owners: np.ndarray, without: np.ndarray) -> paddle.Tensor:
+    """``sums`` [b, k, l] made anew from the scores for the ``owners`` [m, 3]: (row, label, first); the pairs ``without`` [n, 4] left out."""
+    if not len(owners):
+        return sums
     b, k, l = sums.shape
-    owners = (places[:, 0] * k + places[:, 1]) * l + places[:, 2]  # [n]
-    distinct, which = np.unique(owners, return_inverse=True)  # [m], [n]
+    distinct = np.unique(np.ravel_multi_index(owners.T, (b, k, l)))  # [m]
     away = np.zeros((len(distinct), l), dtype=np.float32)  # [m, l]
-    away[which.reshape(-1), places[:, 3]] = HIDDEN
+    if len(without):
+        away[np.searchsorted(distinct, np.ravel_multi_index(without[:, :3].T, (b, k, l))), without[:, 3]] = HIDDEN
     row, label, first = np.unravel_index(distinct, (b, k, l))  # [m] each
     pairs = paddle.gather(scores.pairs.reshape([b * l, l]), paddle.to_tensor(row * l + first))  # [m, l]
     last = paddle.gather(scores.last.reshape([b * k, l]), paddle.to_tensor(row * k + label))  # [m, l]
@@ -146,7 +158,7 @@ def _shares(scores: paddle.Tensor) -> paddle.Tensor:
 def _expected(scores: PairParts, left: PairParts, right: PairParts) -> paddle.Tensor:
     """The mean of ``left - right`` under the distribution over pairs and none that ``scores`` give, [b, k]."""
     pairs, last, high, top = _factors(scores)  # [b, l, l], [b, k, l], [b, 1, l], [b, k, 1]
-    whole = _one_and_sum(_first_sums(pairs, last, high, top, scores)).unsqueeze(2)  # [b, k, 1]
+    whole = _one_and_sum(_first_sums(pairs, last, high, top, scores)[1]).unsqueeze(2)  # [b, k, 1]
     weight = paddle.exp(paddle.clip(scores.first + (high + top) - whole, max=_HIGHEST))  # [b, k, l]
     apart = paddle.matmul(last, pairs * (left.pairs - right.pairs), transpose_y=True)  # [b, k, l]
     apart = apart + paddle.matmul(last * (left.last - right.last), pairs, transpose_y=True)  # [b, k, l]

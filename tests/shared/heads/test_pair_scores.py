@@ -90,6 +90,22 @@ def test_right_pairs_far_above_all_others_keep_the_loss_of_the_rest():
     assert float(loss) == pytest.approx(np.log(1 + np.exp([-2.0, -1.0, -3.0]).sum()), rel=1e-5)
 
 
+def test_a_label_that_wants_another_last_token_than_the_pairs():
+    """The greatest of each part are far apart, so that the product of what they have together is 0 in 32 bits."""
+    pairs = paddle.to_tensor([[[0.0, -100.0], [-100.0, -3.0]]], stop_gradient=False)  # [1, 2, 2]
+    last = paddle.to_tensor([[[-100.0, 0.0], [1.0, 2.0]]], stop_gradient=False)  # [1, 2, 2]
+    first = paddle.to_tensor([[[98.0, 1.0], [0.0, 0.0]]], stop_gradient=False)  # [1, 2, 2]
+    parts = PairParts(pairs, first, last)
+    for places, left in ((np.zeros((0, 4), dtype=np.int64), [-2.0, -2.0, -99.0, -2.0]), (np.array([[0, 0, 0, 1]]), [-2.0, -99.0, -2.0])):
+        expected = np.log1p(np.exp(left).sum()) + np.log1p(np.exp([1.0, -98.0, -99.0, -1.0]).sum())
+        expected += np.log1p(np.exp(2.0)) if len(places) else 0.0
+        loss = pair_cross_entropy(parts, places)
+        assert float(loss) == pytest.approx(expected, rel=1e-5)
+    loss.backward()
+    share = 1 / (2 + np.exp(2.0))
+    np.testing.assert_allclose(first.grad.numpy()[0, 0, 0], share - 1 / (1 + np.exp(-2.0)), rtol=1e-4)
+
+
 def test_scores_of_any_size_give_finite_losses_and_gradients():
     rng = np.random.default_rng(0)
     for scale in (30.0, 1e3, 6e4):
