@@ -13,6 +13,7 @@ from shared.errors import input_error
 from .candidates import find_candidates, predict_run, run_marks
 from .console import Advance, say
 from .ensemble_folder import LoadedEnsemble
+from .reranker_file import with_rerankers, write_rerankers
 from .run_folder import DECISION, load_run
 
 if TYPE_CHECKING:
@@ -57,19 +58,21 @@ def write_decision(folder: Path, fitted: Fitted, *, marks: Mapping[str, Any], ab
     """``marks``: checksums of the run or the members; ``about``: see :class:`StoredDecision`."""
     from shared.files import write_json
 
+    checksum = write_rerankers(folder, fitted)
     write_json(
         folder / DECISION,
         {
             "decision": FORMAT,
             "marks": marks,
             "fitted": about,
+            "reranker": checksum,
             "final": fitted.decision.as_dict(),
             "parts": [one.as_dict() for one in fitted.parts],
         },
     )
 
 
-def read_decision(folder: Path, marks: Mapping[str, Any]) -> StoredDecision | None:
+def read_decision(folder: Path, task: Task, marks: Mapping[str, Any]) -> StoredDecision | None:
     """The decision of a folder, None where it has none. Raises InputError for a damaged one and for one of other weights or settings."""
     from tasks.decision import Decision
 
@@ -81,8 +84,8 @@ def read_decision(folder: Path, marks: Mapping[str, Any]) -> StoredDecision | No
         if said["decision"] != FORMAT:
             raise ValueError(f"of format {said['decision']!r}")
         fitted = {**said["fitted"], "sha256": str(said["fitted"]["sha256"]), "split": str(said["fitted"]["split"])}
-        found = StoredDecision(folder, Decision.from_dict(said["final"]), tuple(map(Decision.from_dict, said["parts"])), fitted)
-        own = dict(said["marks"])
+        decisions = [Decision.from_dict(said["final"]), *map(Decision.from_dict, said["parts"])]
+        own, checksum = dict(said["marks"]), said.get("reranker")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise input_error(
             "LIC-U053",
@@ -99,7 +102,9 @@ def read_decision(folder: Path, marks: Mapping[str, Any]) -> StoredDecision | No
             expected="the one that was fitted for these",
             remedy="Run lic tune again, or delete it to predict without.",
         )
-    return found
+    if checksum is not None:
+        decisions = with_rerankers(folder, task, decisions, str(checksum))
+    return StoredDecision(folder, decisions[0], tuple(decisions[1:]), fitted)
 
 
 def predictions_of(
@@ -119,7 +124,7 @@ def predictions_of(
         active = [number for number, weight in enumerate(loaded.weights) if weight > 0]
         if len(active) == 1:
             return predictions_of(load_run(loaded.members[active[0]], task.name), records, advance, source=source)
-        stored = read_decision(loaded.folder, {"members": list(loaded.marks), "weights": list(loaded.weights)})
+        stored = read_decision(loaded.folder, task, {"members": list(loaded.marks), "weights": list(loaded.weights)})
         members: list[list[list[Any]]] = [[[] for _ in records] for _ in loaded.members]
         kept = 1
         for number in active if stored is None or not _parts_used(stored, source) else range(len(members)):
@@ -129,14 +134,15 @@ def predictions_of(
         if stored is None:
             stored = _untuned(loaded)
     else:
-        stored = read_decision(loaded.folder, run_marks(loaded.folder))
+        stored = read_decision(loaded.folder, task, run_marks(loaded.folder))
         if stored is None:
             return predict_run(loaded, records, advance)
-        members = [predict_run(loaded, records, advance) if task.candidates.ranked else find_candidates(loaded, records, advance)]
+        as_decoded = task.candidates.ranked and stored.decision.reranker is None
+        members = [predict_run(loaded, records, advance) if as_decoded else find_candidates(loaded, records, advance)]
         kept = int(loaded.recipe.decode.get("n_best", 1))
     decisions, parts = stored.over(task, records, source)
     _say(stored, len(decisions) > 1)
-    found = decide(task.candidates, members, decisions, parts)
+    found = decide(task.candidates, records, members, decisions, parts)
     return [row[:kept] for row in found] if task.candidates.ranked else found
 
 
@@ -154,5 +160,6 @@ def _untuned(loaded: LoadedEnsemble) -> StoredDecision:
 
 
 def _say(stored: StoredDecision, crossed: bool) -> None:
+    with_trees = ", with a reranker" if stored.decision.reranker is not None else ""
     after = "; each record by what was fitted without it" if crossed else ""
-    say(f"{stored.folder / DECISION}: fitted on {stored.fitted['split']}{after}.")
+    say(f"{stored.folder / DECISION}: fitted on {stored.fitted['split']}{with_trees}{after}.")

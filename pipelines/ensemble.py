@@ -17,7 +17,7 @@ from .console import emit_json, say
 from .decisions import parts_of, write_decision
 from .ensemble_folder import write_ensemble
 from .run_folder import ENSEMBLE, WEIGHTS, new_run_folder, stored_run, track_of
-from .tune import decided_scores, require_calibration
+from .tune import decided_scores, evidence_of, importance_of, require_calibration, require_dev_for_evidence, show_importance
 
 if TYPE_CHECKING:
     from tasks.base import Task
@@ -33,6 +33,7 @@ def ensemble(
     name: str = "ensemble",
     data: Path | None = None,
     calibration: str | None = None,
+    rerank: bool = False,
     device: str = "auto",
     skip_bad: bool = False,
 ) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def ensemble(
     ``weights``: ``auto`` searches them, else numbers with commas between them, one a run of ``runs``; ``equal`` gives all the same. Weights and
     thresholds are fitted on ``split``: ``oof``, the training file by folders of folds, or ``dev``, where what is reported is cross-fitted;
     ``auto`` takes ``oof`` where every run is a folder of all folds of the same training file.
+    ``rerank``: not votes but a reranker decides, from each run's probability and what the training file says; it is fitted on dev.
     Raises InputError for members of several tracks or schemas, one that is named twice, missing or not trained, and wrong weights.
     """
     from shared.files import digest, whole_folder
@@ -57,7 +59,9 @@ def ensemble(
     dev = [keep_candidates(member, "dev", track=task.name, data=data, device=device, skip_bad=skip_bad) for member in members]
     _require_same_records(task, members, dev)
     kind = task.candidates
-    use_folds = split == "oof" or (split == AUTO and _all_folds(task, groups_of))
+    if rerank:
+        require_dev_for_evidence("--split oof" if split == "oof" else None)
+    use_folds = split == "oof" or (split == AUTO and not rerank and _all_folds(task, groups_of))
     if split not in (AUTO, "dev", "oof"):
         raise input_error("LIC-U061", found=f"--split {split}", expected="dev, oof or auto", remedy="Name one of these.")
     if use_folds:
@@ -66,10 +70,11 @@ def ensemble(
         rows = [_in_order(task, source, kept) for kept in parts_kept]
     else:
         source, rows, own_groups = dev[0], [kept.candidates for kept in dev], groups
+    evidence = evidence_of(task, members[0], data, skip_bad=skip_bad) if rerank else None
     parts = parts_of(task, source.records, FOLDS)
     identities = [task.identity_of(record) for record in source.records]
     fitted = fit_decision(
-        kind, source.records, rows, identities, parts, groups=own_groups, weights=given, calibration=calibration
+        kind, source.records, rows, identities, parts, groups=own_groups, weights=given, calibration=calibration, evidence=evidence
     )
     if use_folds:  # a run of the vote was one column there, and is all its folds here
         flat = spread(fitted.decision.weights, groups)
@@ -106,6 +111,7 @@ def ensemble(
             for member, weight, kept in zip(members, fitted.decision.weights, dev, strict=True)
         ],
         "scores": after,
+        "reranker": importance_of(fitted) if rerank else None,
         "weights_of_parts": [list(one.weights) for one in fitted.parts],
         "threshold": None if kind.ranked else fitted.decision.thresholds.default,
         "thresholds": [[*label, value] for label, value in sorted(fitted.decision.thresholds.by_label.items())],
@@ -248,6 +254,7 @@ def show(report: dict[str, Any]) -> None:
     how = "cross-fitted" if report["fitted_on"] == "dev" else f"fitted on {report['fitted_on']}"
     rows.append(["", f"together ({how})", *report["scores"].values()])
     table(f"{report['track']}: dev", ["weight", "run", *names], rows)
+    show_importance(report["reranker"])
     if len(set(map(tuple, report["weights_of_parts"]))) > 1:
         say("note: the weights of the parts of cross-fitting differ; lic ensemble --json lists them.")
     typer.echo(f"{report['ensemble']}\tpredicts like a run: lic predict {report['track']} --run {report['ensemble']}")
@@ -260,6 +267,7 @@ def command(
     name: Annotated[str, typer.Option(help="the folder under runs/TRACK/")] = "ensemble",
     data: Annotated[Path | None, typer.Option(help="data folder; default the one each run was trained on")] = None,
     calibration: Annotated[str | None, typer.Option(help="also map the probabilities shown: platt or isotonic")] = None,
+    rerank: Annotated[bool, typer.Option("--rerank", help="a reranker decides, from all votes and the training file (needs xgboost)")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N")] = "auto",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad records out, with a count")] = False,
     json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
@@ -267,7 +275,7 @@ def command(
     """Let several runs of a track vote; the folder that is made predicts like a run."""
     require_calibration(calibration)
     report = ensemble(
-        runs, weights=weights, split=split, name=name, data=data, calibration=calibration, device=device, skip_bad=skip_bad
+        runs, weights=weights, split=split, name=name, data=data, calibration=calibration, rerank=rerank, device=device, skip_bad=skip_bad
     )
     if json:
         emit_json(report)

@@ -16,11 +16,13 @@ from shared.errors import input_error
 from .candidates import Kept, keep_candidates, out_of_fold, run_marks
 from .console import emit_json, say
 from .decisions import parts_of, write_decision
-from .run_folder import DECISION, ENSEMBLE, find_run, track_of
+from .reranker_file import RERANKER, require_xgboost, training_evidence
+from .run_folder import DECISION, ENSEMBLE, find_run, stored_run, track_of
 
 if TYPE_CHECKING:
     from tasks.base import Task
     from tasks.decision import Fitted
+    from tasks.evidence import Evidence
 
 RELIABILITY = "reliability.png"
 
@@ -31,6 +33,7 @@ def tune(
     folds: Path | None = None,
     data: Path | None = None,
     calibration: str | None = None,
+    rerank: bool = False,
     device: str = "auto",
     skip_bad: bool = False,
     always: bool = False,
@@ -40,8 +43,10 @@ def tune(
 
     Without ``folds`` they are fitted on dev, and what is reported there is cross-fitted: no record is scored by what was fitted on it. With
     ``folds``, a folder of lic train --folds on the same data, they are fitted on its out-of-fold candidates of the training file.
+    ``rerank`` gives every candidate another probability first, from what the training file says of it; it is fitted on dev alone.
     """
     from shared.files import digest
+    from tasks.calibration import reliability
     from tasks.decision import FOLDS, confidences, fit_decision
     from tasks.registry import get_task
 
@@ -52,17 +57,21 @@ def tune(
         )
     task = get_task(track_of(folder))
     kind = task.candidates
+    if rerank:
+        require_dev_for_evidence("--folds" if folds is not None else None)
     dev = keep_candidates(folder, "dev", data=data, device=device, skip_bad=skip_bad)
     source = dev
     if folds is not None:
         _require_same_schema(task, folder, folds)
         source = out_of_fold(folds, track=task.name, data=data, device=device, skip_bad=skip_bad)
-    rows = source.plain if kind.ranked else source.candidates
+    rows = source.plain if kind.ranked and not rerank else source.candidates
+    evidence = evidence_of(task, folder, data, skip_bad=skip_bad) if rerank else None
     parts = parts_of(task, source.records, FOLDS)
     identities = [task.identity_of(record) for record in source.records]
-    fitted = fit_decision(kind, source.records, [rows], identities, parts, weights=[1.0], calibration=calibration)
+    fitted = fit_decision(kind, source.records, [rows], identities, parts, weights=[1.0], calibration=calibration, evidence=evidence)
     before = _shown(task, dev.records, dev.plain)
-    after = decided_scores(task, dev, [dev.plain if kind.ranked else dev.candidates], fitted, crossed=folds is None)
+    dev_rows = dev.plain if kind.ranked and not rerank else dev.candidates
+    after = decided_scores(task, dev, [dev_rows], fitted, crossed=folds is None)
     score = task.shown_scores[-1]
     useful = always or after[score] > before[score] or (calibration is not None and after[score] >= before[score])
     about = {
@@ -76,8 +85,16 @@ def tune(
         write_decision(folder, fitted, marks=run_marks(folder), about=about)
     else:
         (folder / DECISION).unlink(missing_ok=True)
-    probability, right, record = confidences(kind, dev.records, dev.plain if kind.ranked else dev.candidates)
-    tables = reliability_tables(probability, right, parts_of(task, dev.records, FOLDS)[record], calibration)
+        (folder / RERANKER).unlink(missing_ok=True)
+    probability, right, record = confidences(kind, dev.records, dev_rows)
+    dev_parts = parts_of(task, dev.records, FOLDS)
+    tables = reliability_tables(probability, right, dev_parts[record], calibration)
+    if rerank:
+        rows = [
+            fitted.parts[part].candidates(kind, one, [row])
+            for part, one, row in zip(dev_parts.tolist(), dev.records, dev_rows, strict=True)
+        ]
+        tables["reranked"] = reliability(*confidences(kind, dev.records, rows)[:2])
     picture = draw_reliability(tables, folder / RELIABILITY, title=f"{task.name}, {folder.name}: candidates of dev") if len(probability) else None
     thresholds = fitted.decision.thresholds
     return {
@@ -89,6 +106,7 @@ def tune(
         "after": after,
         "threshold": None if kind.ranked else thresholds.default,
         "thresholds": [[*label, value] for label, value in sorted(thresholds.by_label.items())],
+        "reranker": importance_of(fitted) if rerank else None,
         "kept": str(folder / DECISION) if useful else None,
         "reliability": tables,
         "picture": None if picture is None else str(picture),
@@ -103,7 +121,33 @@ def decided_scores(
 
     decisions = fitted.parts if crossed else (fitted.decision,)
     parts = parts_of(task, kept.records, len(decisions))
-    return _shown(task, kept.records, decide(task.candidates, members, decisions, parts))
+    return _shown(task, kept.records, decide(task.candidates, kept.records, members, decisions, parts))
+
+
+def require_dev_for_evidence(found: str | None) -> None:
+    """Raises InputError without xgboost, and for a reranker that would be asked about the very records that its evidence is gathered from."""
+    require_xgboost()
+    if found is not None:
+        raise input_error(
+            "LIC-U068",
+            found=f"--rerank with {found}",
+            expected="a reranker fitted on dev, as its evidence is the training file",
+            remedy=f"Leave {found} out, or --rerank.",
+        )
+
+
+def evidence_of(task: Task, folder: Path, data: Path | None, *, skip_bad: bool) -> Evidence:
+    """What the training file of a run's data, or of ``data``, says."""
+    from tasks.official import has_schema
+
+    schema = task.read_schema(folder / "schema.json") if has_schema(task.name) else None
+    return training_evidence(task, data or stored_run(folder, task.name).data, schema, skip_bad=skip_bad)
+
+
+def importance_of(fitted: Fitted, most: int = 10) -> list[list[Any]]:
+    """What the final reranker goes by: names and their share of all gain, the ``most`` greatest; nothing where none was learned."""
+    reranker = fitted.decision.reranker
+    return [] if reranker is None else [[name, round(share, 4)] for name, share in reranker.importance()[:most]]
 
 
 def _shown(task: Task, records: Sequence[Any], predictions: Sequence[Any]) -> dict[str, float]:
@@ -184,6 +228,7 @@ def show(report: dict[str, Any]) -> None:
     table(f"{report['track']}: {report['run']}", ["dev", *names], rows)
     if report["threshold"] is not None:
         typer.echo(f"threshold {report['threshold']:.3f}; {len(report['thresholds'])} labels have one of their own")
+    show_importance(report["reranker"])
     tables = report["reliability"]
     given = tables["as given"]
     columns = ["probability", "candidates", "mean", "right"]
@@ -201,11 +246,22 @@ def show(report: dict[str, Any]) -> None:
         say("nothing gained: no decision.json is kept, the run predicts as it decodes.")
 
 
+def show_importance(rows: list[list[Any]] | None) -> None:
+    """``rows`` of :func:`importance_of`; a word where a reranker was asked for and not learned."""
+    from .console import table
+
+    if rows is not None and not rows:
+        say("note: too few candidates to learn a reranker from; the members' own probabilities stand.")
+    if rows:
+        table("what the reranker goes by", ["a candidate's", "share of gain"], rows)
+
+
 def command(
     run: Annotated[Path, typer.Argument(help="run folder")],
     folds: Annotated[Path | None, typer.Option(help="fit on the out-of-fold candidates of this folder of folds instead of dev")] = None,
     data: Annotated[Path | None, typer.Option(help="data folder; default the one the run was trained on")] = None,
     calibration: Annotated[str | None, typer.Option(help="also map the probabilities shown: platt or isotonic")] = None,
+    rerank: Annotated[bool, typer.Option("--rerank", help="weigh candidates by what the training file says of them (needs xgboost)")] = False,
     always: Annotated[bool, typer.Option("--always", help="keep the thresholds even if they gain nothing")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, gpu or gpu:N")] = "auto",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad records out, with a count")] = False,
@@ -213,7 +269,9 @@ def command(
 ) -> None:
     """Choose a run's thresholds by the official score, cross-fitted; predict, evaluate and extract then go by them."""
     require_calibration(calibration)
-    report = tune(run, folds=folds, data=data, calibration=calibration, device=device, skip_bad=skip_bad, always=always)
+    report = tune(
+        run, folds=folds, data=data, calibration=calibration, rerank=rerank, device=device, skip_bad=skip_bad, always=always
+    )
     if json:
         emit_json(report)
     else:

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from .evidence import Evidence
+
 FLOOR = 0.05
 """Probability from which on a prediction is kept as a candidate."""
 
@@ -33,6 +35,11 @@ class Candidates(Protocol):
     """Of a text the first prediction alone counts (reading): candidates are ranked, and no threshold is asked."""
     with_plain: bool
     """What decoding finds without a floor is not all among what it finds with one, and belongs to the candidates too."""
+
+    @property
+    def evidence(self) -> type[Evidence]:
+        """What a reranker weighs beside the members' probabilities."""
+        ...
 
     def key(self, prediction: Any) -> Hashable:
         """Equal for predictions that the metric takes for the same."""

@@ -120,10 +120,10 @@ def _anew(sums: paddle.Tensor, scores: PairParts, owners: np.ndarray, without: n
     if not len(owners):
         return sums
     b, k, l = sums.shape
-    distinct = np.unique(np.ravel_multi_index(owners.T, (b, k, l)))  # [m]
+    distinct = np.unique(np.ravel_multi_index(tuple(owners.T), (b, k, l)))  # [m]
     away = np.zeros((len(distinct), l), dtype=np.float32)  # [m, l]
     if len(without):
-        away[np.searchsorted(distinct, np.ravel_multi_index(without[:, :3].T, (b, k, l))), without[:, 3]] = HIDDEN
+        away[np.searchsorted(distinct, np.ravel_multi_index(tuple(without[:, :3].T), (b, k, l))), without[:, 3]] = HIDDEN
     row, label, first = np.unravel_index(distinct, (b, k, l))  # [m] each
     pairs = paddle.gather(scores.pairs.reshape([b * l, l]), paddle.to_tensor(row * l + first))  # [m, l]
     last = paddle.gather(scores.last.reshape([b * k, l]), paddle.to_tensor(row * k + label))  # [m, l]

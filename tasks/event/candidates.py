@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..candidates import Label, Tally, active_members, best_shares, merged
 from . import metric
+from .evidence import EventEvidence
 from .records import EventRecord, as_triples
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class EventCandidates:
 
     ranked = False
     with_plain = False
+    evidence = EventEvidence
 
     def key(self, prediction: Prediction) -> tuple[str, str, str]:
         return prediction.type, prediction.role, prediction.text.lower()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..candidates import Label, Tally, active_members, merged
 from . import metric
+from .evidence import ReadingEvidence
 from .records import ReadingRecord
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class ReadingCandidates:
 
     ranked = True
     with_plain = False
+    evidence = ReadingEvidence
 
     def key(self, prediction: Prediction) -> str:
         return metric.normalise(prediction.text)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..candidates import Label, Tally, best_shares, merged
 from . import metric
+from .evidence import RelationEvidence
 from .records import RelationRecord, as_triples
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class RelationCandidates:
 
     ranked = False
     with_plain = True
+    evidence = RelationEvidence
 
     def key(self, prediction: Prediction) -> metric.Normalised:
         return metric.normalise(_triple(prediction))

@@ -109,6 +109,30 @@ def test_tune_reports_what_evaluate_then_gives_and_dev_is_cross_fitted(place, re
     assert fault("tune", "runs/event/a", "--calibration", "linear")[:2] == (2, ["LIC-U060"])
 
 
+def test_a_reranked_run_and_ensemble_predict_what_they_report(place, report, fault, monkeypatch):
+    assert report("tune", "runs/event/a", "--rerank", "--always")["reranker"] == []  # too few candidates
+    folder = Path("runs/reading/a")
+    told = report("tune", folder, "--rerank", "--always")
+    assert told["reranker"] and "reranked" in told["reliability"] and (folder / "reranker.json").is_file()
+    assert shown("reading", report("evaluate", "reading", "--run", folder)) == pytest.approx(told["after"], abs=1e-12)
+    zipped = report("predict", "reading", "--run", folder, "--out", "r.zip")
+    assert report("submit", "check", "reading", zipped["zip"], "--against", "data/reading/test1.json")["ok"]
+    together = report("ensemble", folder, "runs/reading/b", "--rerank")
+    assert shown("reading", report("evaluate", "reading", "--run", together["ensemble"])) == pytest.approx(together["scores"], abs=1e-12)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.reranker_file.find_spec", lambda name: None)
+        assert fault("tune", folder, "--rerank")[:2] == (2, ["LIC-U066"]) == fault("evaluate", "--run", folder)[:2]
+    whole = (folder / "reranker.json").read_text(encoding="utf-8")
+    (folder / "reranker.json").write_text(whole.replace('"evidence"', '"evidences"'), encoding="utf-8")
+    assert fault("evaluate", "--run", folder)[:2] == (2, ["LIC-U067"])
+    (folder / "reranker.json").unlink()
+    assert fault("evaluate", "--run", folder)[:2] == (2, ["LIC-U067"])
+    report("tune", folder, "--always")
+    assert report("evaluate", "reading", "--run", folder)["records"] == told["records"]
+    assert fault("tune", folder, "--rerank", "--folds", folder)[:2] == (2, ["LIC-U068"])
+    assert fault("ensemble", folder, "runs/reading/b", "--rerank", "--split", "oof")[:2] == (2, ["LIC-U068"])
+
+
 def test_an_ensemble_predicts_like_a_run(place, report, capfd):
     told = report("ensemble", "runs/event/a", "runs/event/b")
     folder = told["ensemble"]

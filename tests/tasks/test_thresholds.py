@@ -152,7 +152,7 @@ def test_no_record_is_decided_by_what_was_fitted_on_it(data, groups):
         again = fit_decision(RELATION.candidates, other, [foreign], identities, parts, weights=[1.0])
         assert again.parts[part] == fitted.parts[part]
         assert Decision.from_dict(fitted.parts[part].as_dict()) == fitted.parts[part]
-    chosen = decide(RELATION.candidates, [candidates], fitted.parts, parts)
+    chosen = decide(RELATION.candidates, records, [candidates], fitted.parts, parts)
     assert chosen == [RELATION.candidates.choose(row, fitted.parts[part].thresholds) for row, part in zip(candidates, parts, strict=True)]
 
 
@@ -192,7 +192,7 @@ def test_of_reading_the_first_answer_counts():
     assert pooled.score(np.asarray([1.0, 0.0])) == 1 and pooled.score(np.asarray([0.0, 1.0])) == 0
     assert pooled.score(search_weights(pooled)) == 1
     fitted = fit_decision(READING.candidates, records, [sure, wrong], [record.id for record in records], np.arange(20) % 2)
-    assert READING.score(records, decide(READING.candidates, [sure, wrong], fitted.parts, np.arange(20) % 2))["em"] == 1
+    assert READING.score(records, decide(READING.candidates, records, [sure, wrong], fitted.parts, np.arange(20) % 2))["em"] == 1
 
 
 # -- calibration ---------------------------------------------------------------------------------------------------
