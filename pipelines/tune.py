@@ -94,7 +94,7 @@ def tune(
             fitted.parts[part].candidates(kind, one, [row])
             for part, one, row in zip(dev_parts.tolist(), dev.records, dev_rows, strict=True)
         ]
-        tables["reranked"] = reliability(*confidences(kind, dev.records, rows)[:2])
+        tables["reranked"] = reliability(*confidences(kind, dev.records, rows, shares=True)[:2])
     picture = draw_reliability(tables, folder / RELIABILITY, title=f"{task.name}, {folder.name}: candidates of dev") if len(probability) else None
     thresholds = fitted.decision.thresholds
     return {

@@ -9,7 +9,7 @@ Notation: b rows, s source tokens, l all tokens, r live rows of a search, h hidd
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from paddle import nn
 
 from . import double_backward as twice
 from .backbone import Backbone, Cache
+from .heads.copying import CopyHead
 from .heads.language_model import TiedLanguageModelHead
 from .losses import token_cross_entropy
 from .masks import unilm_mask
@@ -31,13 +32,16 @@ Step = Callable[["paddle.Tensor | None", "UniLMState | None"], "tuple[paddle.Ten
 class UniLMState:
     """What a search carries from token to token. ``cache``: keys and values of source and prefix, or None and ``prefix`` [r, t] instead.
 
-    ``bars`` [r, u]: what is added to the scores of the words, 0 or minus infinity, or None.
+    ``bars`` [r, u]: what is added to the scores of the words, 0 or minus infinity, or None. With a copy head ``copied`` [r, s] says which word
+    every source token is (-1: none that may be copied), and ``keys`` [r, s, d] what it points at.
     """
 
     source: paddle.Tensor  # [r, s]
     cache: Cache | None
     prefix: paddle.Tensor | None = None
     bars: paddle.Tensor | None = None
+    copied: paddle.Tensor | None = None
+    keys: paddle.Tensor | None = None
 
     def select(self, rows: paddle.Tensor) -> UniLMState:
         """The rows [r] (int64), in that order, repeated where named twice."""
@@ -46,16 +50,18 @@ class UniLMState:
             None if self.cache is None else self.cache.select(rows),
             None if self.prefix is None else paddle.index_select(self.prefix, rows),  # [r, t]
             None if self.bars is None else paddle.index_select(self.bars, rows),  # [r, u]
+            None if self.copied is None else paddle.index_select(self.copied, rows),  # [r, s]
+            None if self.keys is None else paddle.index_select(self.keys, rows),  # [r, s, d]
         )
 
 
 class UniLM(nn.Layer):
-    """``backbone`` with a :class:`TiedLanguageModelHead` (a new one unless given).
+    """``backbone`` with a :class:`TiedLanguageModelHead` (a new one unless given), and for :meth:`step` a :class:`CopyHead` if one is given.
 
     Raises ValueError for a backbone with a convolution, which looks past any mask, and for one with fewer than two segments.
     """
 
-    def __init__(self, backbone: Backbone, *, head: TiedLanguageModelHead | None = None):
+    def __init__(self, backbone: Backbone, *, head: TiedLanguageModelHead | None = None, copy_head: CopyHead | None = None):
         super().__init__()
         config = backbone.config
         if config.convolution_width:
@@ -70,6 +76,7 @@ class UniLM(nn.Layer):
             eps=config.layer_norm_eps,
             double_backward=config.double_backward,
         )
+        self.copy_head = copy_head
 
     @classmethod
     def from_pretrained(cls, source: str | Path, *, num_layers: int | None = None, dropout: float | None = None) -> tuple[UniLM, Pretrained]:
@@ -137,17 +144,27 @@ class UniLM(nn.Layer):
         )  # []
 
     def step(
-        self, source_ids: paddle.Tensor, *, cached: bool = True, words: paddle.Tensor | None = None, writable: paddle.Tensor | None = None
+        self,
+        source_ids: paddle.Tensor,
+        *,
+        cached: bool = True,
+        words: paddle.Tensor | None = None,
+        writable: paddle.Tensor | None = None,
+        copied: paddle.Tensor | None = None,
     ) -> Step:
         """The step function of :mod:`.decoding` for sources `[CLS] ... [SEP]`, padded on the right to [b, s].
 
         ``cached=False`` runs source and prefix anew at every token: the same logits, for comparison.
         ``words`` [u] (int64): the only tokens that may be written, for the decoder numbered 0 to u - 1 in that order: logits are [r, u], a
         token that comes in is such a number. ``writable`` [b, u], boolean: which of them each source may write; the others get minus infinity.
+        ``copied`` [b, s] (int64), for a copy head: which word every source token is, -1 for one that may not be copied.
         Raises ValueError for wrong shapes and, while decoding, for more tokens than the encoder has positions.
         """
         if source_ids.ndim != 2 or 0 in source_ids.shape:
             raise ValueError(f"source_ids must be [b, s] with at least one token, found shape {list(source_ids.shape)}: pad the sources")
+        if (copied is None) is not (self.copy_head is None) or (copied is not None and list(copied.shape) != list(source_ids.shape)):
+            shape = None if copied is None else list(copied.shape)
+            raise ValueError(f"copied must be {list(source_ids.shape)} with a copy head, and is for one alone: found {shape}")
         bars = None
         if writable is not None:
             expected = [source_ids.shape[0], self.backbone.config.vocab_size if words is None else words.shape[0]]
@@ -155,7 +172,7 @@ class UniLM(nn.Layer):
                 raise ValueError(f"writable must be {expected}, a column for every word, found {list(writable.shape)}: give it for every source")
             free = paddle.zeros(writable.shape)  # [b, u]
             bars = paddle.where(writable, free, paddle.full_like(free, -np.inf))  # [b, u]
-        start = UniLMState(source_ids, Cache() if cached else None, bars=bars)
+        start = UniLMState(source_ids, Cache() if cached else None, bars=bars, copied=copied)
         follow = self._cached_step if cached else self._whole_step
 
         def step(tokens: paddle.Tensor | None, state: UniLMState | None) -> tuple[paddle.Tensor, UniLMState]:
@@ -164,6 +181,8 @@ class UniLM(nn.Layer):
             with paddle.no_grad():
                 hidden, state = follow(tokens, start if state is None else state)  # [r, h]
                 logits = self.logits(hidden, words)  # [r, v] or [r, u]
+                if self.copy_head is not None:
+                    logits = self.copy_head.next_logits(logits, hidden, state.keys, state.copied)  # [r, v] or [r, u]
             return logits if state.bars is None else logits.astype("float32") + state.bars, state  # [r, v] or [r, u]
 
         return step
@@ -174,12 +193,14 @@ class UniLM(nn.Layer):
                 out = self.backbone(state.source, cache=Cache())
                 last = (state.source != self.backbone.config.pad_id).astype("int64").sum(axis=1) - 1  # [b]
                 hidden = out.hidden[paddle.arange(last.shape[0]), last]  # [b, h]
+                if self.copy_head is not None:
+                    state = replace(state, keys=self.copy_head.keys(out.hidden))
             else:
                 new = tokens.astype("int64").unsqueeze(1)  # [r, 1]
                 ones = paddle.ones_like(new)  # [r, 1]
                 out = self.backbone(new, segment_ids=ones, real=ones, cache=state.cache)
                 hidden = out.hidden[:, 0]  # [r, h]
-            return hidden, UniLMState(state.source, out.cache, bars=state.bars)  # [r, h]
+            return hidden, replace(state, cache=out.cache)  # [r, h]
 
     def _whole_step(self, tokens: paddle.Tensor | None, state: UniLMState) -> tuple[paddle.Tensor, UniLMState]:
         prefix = state.prefix
@@ -193,7 +214,10 @@ class UniLM(nn.Layer):
                 paddle.to_tensor(ids), segment_ids=paddle.to_tensor(segments), real=paddle.to_tensor(real), mask=mask
             ).hidden  # [r, l, h]
             chosen = hidden[paddle.arange(len(ids)), paddle.to_tensor(last)]  # [r, h]
-            return chosen, UniLMState(state.source, None, prefix, state.bars)  # [r, h]
+            if self.copy_head is not None and state.copied is not None:
+                s = min(state.copied.shape[1], hidden.shape[1])
+                state = replace(state, copied=state.copied[:, :s], keys=self.copy_head.keys(hidden[:, :s]))
+            return chosen, replace(state, prefix=prefix)  # [r, h]
 
 
 def _joined(source: np.ndarray, prefix: np.ndarray | None, pad_id: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -154,15 +154,20 @@ def _settle(
     return thresholds, mapping
 
 
-def confidences(kind: Candidates, records: Sequence[Any], rows: Sequence[Sequence[Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probability, whether it is right (0 or 1), and record number of n candidates, [n] each; of a ranked track those of the first of each."""
+def confidences(
+    kind: Candidates, records: Sequence[Any], rows: Sequence[Sequence[Any]], *, shares: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probability, whether it is right (0 or 1), and record number of n candidates, [n] each; of a ranked track those of the first of each.
+
+    ``shares``: how right it is by the metric instead, 0 to 1, which is what a reranker says.
+    """
     probability: list[float] = []
-    right: list[bool] = []
+    right: list[float] = []
     record: list[int] = []
     for number, row in enumerate(rows):
         some = row[:1] if kind.ranked else row
         probability += [one.probability for one in some]
-        right += [credit >= 1 for credit in kind.credit(records[number], some)]
+        right += [credit if shares else float(credit >= 1) for credit in kind.credit(records[number], some)]
         record += [number] * len(some)
     return np.asarray(probability), np.asarray(right, dtype=float), np.asarray(record, dtype=np.int64)
 

@@ -1,7 +1,8 @@
 """The model of the designs ``generate``: an encoder under the UniLM mask that reads a text and writes what it says (kexue.fm article 7427).
 
 A row is `[CLS] source [SEP] target [SEP]`, segment 0 and segment 1. The loss is on the target alone, and only its places pass through the tied
-head, over the tokens that the row may write (:mod:`tasks.generation_words`). Random replacement (kexue.fm article 7259) changes the target's
+head, over the tokens that the row may write (:mod:`tasks.generation_words`), and a pointer at the source's tokens adds to them
+(:mod:`shared.heads.copying`). Random replacement (kexue.fm article 7259) changes the target's
 inputs, never the source or the labels; the gradient penalty is that of the token embeddings.
 
 Notation: b rows, l tokens, h hidden, t target tokens of the batch, u tokens that some row may write.
@@ -23,7 +24,7 @@ from shared.backbone import Backbone
 from shared.decoding import Step
 from shared.dropout import dropout
 from shared.errors import input_error
-from shared.heads import TiedLanguageModelHead
+from shared.heads import CopyHead, TiedLanguageModelHead
 from shared.losses import HIDDEN, full_precision, share, softmax_divergence, token_cross_entropy
 from shared.masks import unilm_mask
 from shared.pretrained import Pretrained
@@ -42,6 +43,7 @@ class GenerateSettings(Settings):
 
     max_target: int = Field(200, ge=8, description="tokens of the longest output, its end included")
     head_dropout: float = Field(0.0, ge=0, lt=1)
+    copy_size: int = Field(64, ge=0, description="of the pointer that copies tokens of the source; 0: none, the head alone writes")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of a target token's weight that goes to all that its row may write, evenly")
 
 
@@ -76,6 +78,8 @@ class Generator(nn.Layer):
         )
         if recipe.encoder.source != "scratch":
             self.language_model_head.start_as_identity()
+        size = settings.copy_size
+        self.copy_head = CopyHead(config.hidden_size, size, double_backward=config.double_backward) if size else None
         self._codes: tuple[Vocabulary, Codes] | None = None
         try:
             self.writer()
@@ -88,7 +92,7 @@ class Generator(nn.Layer):
 
     def writer(self) -> UniLM:
         """Encoder and head as one network that reads and writes."""
-        return UniLM(self.backbone, head=self.language_model_head)
+        return UniLM(self.backbone, head=self.language_model_head, copy_head=self.copy_head)
 
     def adopt(self, found: Pretrained) -> tuple[str, ...]:
         """Starts from the language-model head that came with the encoder, where one did; the names of its tensors."""
@@ -111,6 +115,9 @@ class Generator(nn.Layer):
         chosen = dropout(chosen, self.settings.head_dropout, self.training)  # [t, h]
         words = paddle.to_tensor(batch["words"])  # [u]
         logits = self.language_model_head(chosen, self.backbone.embeddings.token.weight, words)  # [t, u]
+        if self.copy_head is not None:
+            source = hidden[:, : batch["copied"].shape[1]]  # [b, s, h]
+            logits = self.copy_head(logits, chosen, source, batch["copied"], batch["owners"])  # [t, u]
         return _barred(logits, paddle.to_tensor(batch["writable"][batch["owners"]]))  # [t, u]
 
     def divisors(self, batch: Batch) -> dict[str, float]:
@@ -172,9 +179,10 @@ class Generator(nn.Layer):
     def rows(
         self, sources: Sequence[np.ndarray], texts: Sequence[np.ndarray], vocabulary: Vocabulary, targets: Sequence[Target] | None
     ) -> tuple[dict[str, np.ndarray], Words]:
-        """One batch of rows: ``sources`` without [CLS] and the last [SEP], ``texts`` what of them may be copied; with ``targets`` labelled.
+        """One batch of rows: ``sources`` without [CLS] and the last [SEP], ``texts`` their ends, which may be copied; with ``targets`` labelled.
 
-        ``ids`` and ``segments`` [b, l], ``lengths`` [b], ``words`` [u], ``writable`` [b, u]; labelled also ``places`` [t], where in the
+        ``ids`` and ``segments`` [b, l], ``lengths`` [b], ``words`` [u], ``writable`` [b, u], ``copied`` [b, s], the word that a token of the
+        source may be copied as, -1 for none; labelled also ``places`` [t], where in the
         flattened rows a target token is foretold, ``labels`` [t], its number in ``words``, and ``owners`` [t], its row.
         """
         codes = self.codes(vocabulary)
@@ -195,7 +203,10 @@ class Generator(nn.Layer):
                 segments[row, begin : begin + count] = 1
                 places.append(row * ids.shape[1] + np.arange(begin - 1, begin - 1 + count))
                 labels.append(words.numbers(outputs))
-        batch = {"ids": ids, "segments": segments, "lengths": lengths, "words": words.ids, "writable": words.writable}
+        copied = np.full((len(sources), max((len(source) + 2 for source in sources), default=1)), -1, dtype=np.int64)  # [b, s]
+        for row, (source, text) in enumerate(zip(sources, words.texts, strict=True)):
+            copied[row, 1 + len(source) - len(text) : 1 + len(source)] = text
+        batch = {"ids": ids, "segments": segments, "lengths": lengths, "words": words.ids, "writable": words.writable, "copied": copied}
         if targets is not None:
             none = [np.zeros(0, dtype=np.int64)]
             batch["places"], batch["labels"] = np.concatenate(places or none), np.concatenate(labels or none)  # [t], [t]
@@ -205,7 +216,8 @@ class Generator(nn.Layer):
     def step(self, batch: Batch) -> Step:
         """The step function of the decoders for an unlabelled batch; tokens are numbers in ``words``."""
         source, words = paddle.to_tensor(batch["ids"]), paddle.to_tensor(batch["words"])  # [b, s], [u]
-        return self.writer().step(source, words=words, writable=paddle.to_tensor(batch["writable"]))
+        copied = None if self.copy_head is None else paddle.to_tensor(batch["copied"])  # [b, s]
+        return self.writer().step(source, words=words, writable=paddle.to_tensor(batch["writable"]), copied=copied)
 
     def say_cut(self, lengths: np.ndarray) -> None:
         """Says how many targets of ``lengths`` [n], ends included, are longer than ``max_target``: of these the first part alone is taught."""

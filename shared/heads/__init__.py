@@ -1,5 +1,6 @@
 """What stands on an encoder: layers that turn hidden states into scores, and their decoders."""
 
+from .copying import CopyHead
 from .crf import LinearChainCRF, bio_constraints
 from .crf_decode import bio_spans, viterbi
 from .global_pointer import EfficientGlobalPointer, GlobalPointer
@@ -8,6 +9,7 @@ from .language_model import TiedLanguageModelHead
 from .span import SpanHead
 
 __all__ = [
+    "CopyHead",
     "EfficientGlobalPointer",
     "GlobalPointer",
     "HalfPointer",

@@ -122,7 +122,7 @@ def check_targets(kit, rows):
         assert (row[length:] == kit.vocabulary.pad_id).all()
     assert batch["writable"][batch["owners"], batch["labels"]].all()
     unlabelled = kit.collate(built, rows, labelled=False)
-    assert set(unlabelled) == {"ids", "segments", "lengths", "words", "writable"} and not unlabelled["segments"].any()
+    assert set(unlabelled) == {"ids", "segments", "lengths", "words", "writable", "copied"} and not unlabelled["segments"].any()
     return batch
 
 
