@@ -16,8 +16,8 @@ from .. import double_backward as twice
 from ..linear import Linear
 from ..losses import HIDDEN, full_precision
 
-_LEAST = 1e-30
-"""Stands for the mass of a word that cannot be copied: its logarithm stays finite, 69 below the surest place."""
+_LEAST = 1e-37
+"""Added to a mass, so that its logarithm and the gradient of that stay finite."""
 
 
 class CopyHead(nn.Layer):
@@ -91,5 +91,6 @@ def joined(logits: paddle.Tensor, mass: paddle.Tensor, top: paddle.Tensor, *, do
     """``log(e^logits + mass e^top)``: [t, u], [t, u] and [t, 1] give [t, u] float32."""
     exponential = twice.exp if double_backward else paddle.exp
     wide, copies = logits.astype("float32"), paddle.log(mass + _LEAST) + top  # [t, u] each
+    copies = paddle.where(mass > 0, copies, paddle.full_like(copies, HIDDEN))  # [t, u]
     high = paddle.maximum(wide, copies).detach()  # [t, u]
     return high + paddle.log(exponential(wide - high) + exponential(copies - high))  # [t, u]

@@ -16,7 +16,7 @@ def head(seed=0, size=4, **given):
     made = CopyHead(6, size, **given)
     rng = np.random.default_rng(seed)
     for parameter in made.parameters():
-        parameter.set_value(parameter.numpy() + rng.normal(0, 0.7, parameter.shape).astype(np.float32))
+        parameter.set_value(parameter.numpy() + rng.normal(0, 0.5, parameter.shape).astype(np.float32))
     return made
 
 
