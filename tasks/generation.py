@@ -117,7 +117,7 @@ class Generator(nn.Layer):
         logits = self.language_model_head(chosen, self.backbone.embeddings.token.weight, words)  # [t, u]
         if self.copy_head is not None:
             source = hidden[:, : batch["copied"].shape[1]]  # [b, s, h]
-            logits = self.copy_head(logits, chosen, source, batch["copied"], batch["owners"])  # [t, u]
+            logits = self.copy_head.with_copies(logits, chosen, source, batch["copied"], batch["owners"])  # [t, u]
         return _barred(logits, paddle.to_tensor(batch["writable"][batch["owners"]]))  # [t, u]
 
     def divisors(self, batch: Batch) -> dict[str, float]:

@@ -41,7 +41,11 @@ class CopyHead(nn.Layer):
         """States [b, m, h] and keys [b, s, d] give [b, m, s]."""
         return paddle.matmul(self.query(target) * self.size**-0.5, keys, transpose_y=True) + self.bias  # [b, m, s]
 
-    def forward(
+    def forward(self, target: paddle.Tensor, source: paddle.Tensor) -> paddle.Tensor:
+        """Hidden states [b, m, h] of a target and [b, s, h] of its source give the scores of the places, [b, m, s]."""
+        return self.scores(target, self.keys(source))  # [b, m, s]
+
+    def with_copies(
         self, logits: paddle.Tensor, target: paddle.Tensor, source: paddle.Tensor, copied: np.ndarray, owners: np.ndarray
     ) -> paddle.Tensor:
         """The head's ``logits`` [t, u] with those of copies, [t, u] float32.
@@ -60,7 +64,7 @@ class CopyHead(nn.Layer):
         which = np.zeros((b, s, logits.shape[1]), dtype=np.float32)  # [b, s, u]
         row, column = np.nonzero(copied >= 0)  # [n], [n]
         which[row, column, copied[row, column]] = 1
-        mass, top = self._masses(self.scores(states, self.keys(source)), copied, paddle.to_tensor(which))  # [b, m, u], [b, m, 1]
+        mass, top = self._masses(self(states, source), copied, paddle.to_tensor(which))  # [b, m, u], [b, m, 1]
         back = paddle.to_tensor(owners * m + place)  # [t]
         mass, top = (rows(part.reshape([b * m, part.shape[2]]), back) for part in (mass, top))  # [t, u], [t, 1]
         return joined(logits, mass, top, double_backward=self.double_backward)  # [t, u]

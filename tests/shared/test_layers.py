@@ -24,7 +24,7 @@ from shared.attention import (
 from shared.backbone import Backbone, BackboneConfig, Block, Embeddings
 from shared.convolution import LocalConvolution
 from shared.generative import EAE, MLP, VAE, Autoencoder, CodeNorm, ConvolutionDecoder, ConvolutionEncoder, TextDecoder, TextEncoder
-from shared.heads import EfficientGlobalPointer, GlobalPointer, HalfPointer, LinearChainCRF, SpanHead, TiedLanguageModelHead
+from shared.heads import CopyHead, EfficientGlobalPointer, GlobalPointer, HalfPointer, LinearChainCRF, SpanHead, TiedLanguageModelHead
 from shared.heads.crf import bio_constraints
 from shared.linear import Linear
 from shared.masks import padding_mask, unilm_mask
@@ -171,6 +171,7 @@ CASES = [
     Case("EfficientGlobalPointer", lambda: EfficientGlobalPointer(H, 3, 4), (STATES, real()), ("b 3 l l",)),
     Case("LinearChainCRF", crf, (numbers("b l 2 5"), whole("b l 2", 5), lengths()), ("b 2",), fixed=UNROLLED, undrawn="transitions begin as 0"),
     Case("TiedLanguageModelHead", lambda: TiedLanguageModelHead(H, V), (STATES, numbers(f"{V} {H}")), (f"b l {V}",)),
+    Case("CopyHead", lambda: CopyHead(H, 4), (STATES, numbers(f"b 3 {H}")), ("b l 3",)),
     Case("SpanHead", lambda: SpanHead(H), (STATES, real()), ("b l 2",)),
     Case("UniLM", lambda: UniLM(backbone()), (PADDED, TEXT[1]), (f"b l {V}",)),
     Case("SimBERT", simbert, (PADDED, TEXT[1]), (f"b {H}", f"b l {V}"), write_and_find),

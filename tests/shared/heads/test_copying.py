@@ -29,7 +29,7 @@ def test_one_softmax_for_writing_and_copying(seed, twice):
     copied = rng.integers(-1, u, (b, s))
     logits, target, source = (rng.normal(0, 2, shape).astype(np.float32) for shape in ((len(owners), u), (len(owners), 6), (b, s, 6)))
     layer = head(seed % 1000, double_backward=twice)
-    found = layer(*map(paddle.to_tensor, (logits, target, source)), copied, owners).numpy()
+    found = layer.with_copies(*map(paddle.to_tensor, (logits, target, source)), copied, owners).numpy()
     query, bias, key, constant = (part.numpy().astype(np.float64) for part in (layer.query.weight, layer.query.bias, layer.key.weight, layer.bias))
     mass = np.exp(logits.astype(np.float64))
     for token, row in enumerate(owners):
@@ -50,7 +50,7 @@ def test_scores_of_any_size_are_finite():
     for logits in (paddle.full([2, 4], -1e30), paddle.full([2, 4], 1e3)):
         logits.stop_gradient = target.stop_gradient = False
         for copied in ([[0, 0, 3]], [[-1, -1, -1]]):
-            made = layer(logits, target, source, np.asarray(copied), np.zeros(2, dtype=np.int64))
+            made = layer.with_copies(logits, target, source, np.asarray(copied), np.zeros(2, dtype=np.int64))
             made.sum().backward()
             assert np.isfinite(made.numpy()).all() and np.isfinite(target.grad.numpy()).all()
 
@@ -73,7 +73,7 @@ def test_a_search_points_at_its_own_source(cached):
     for found, rows, places in ((first, [0, 1], [3, 4]), (second, [1, 0, 2], [5, 4, 5])):
         target = paddle.stack([hidden[row, place] for row, place in zip(rows, places, strict=True)])
         own = copied[[0, 1, 1]][rows]
-        expected = model.copy_head(model.logits(target), target, hidden[:, :5][paddle.to_tensor(rows)], own, np.arange(len(rows)))
+        expected = model.copy_head.with_copies(model.logits(target), target, hidden[:, :5][paddle.to_tensor(rows)], own, np.arange(len(rows)))
         np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-3, atol=1e-4)
 
 
