@@ -139,9 +139,14 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+WIDEST = 160
+"""Columns of a table that no terminal limits."""
+
+
 def table(title: str, columns: list[str], rows: list[list[Any]], *, picture: Path | None = None) -> None:
-    """A table on standard output; numbers to the right. ``picture``: an SVG file to draw it to as well."""
+    """A table on standard output; numbers to the right; in a file or pipe up to :data:`WIDEST`. ``picture``: an SVG file to draw it to as well."""
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     drawn = Table(title=title, title_justify="left")
@@ -150,7 +155,11 @@ def table(title: str, columns: list[str], rows: list[list[Any]], *, picture: Pat
         drawn.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in rows:
         drawn.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
-    Console(markup=False, emoji=False).print(drawn)  # a text may hold brackets and colons of its own
+    console = Console(markup=False, emoji=False)  # a text may hold brackets and colons of its own
+    if not console.is_terminal:
+        usual, console.width = console.width, 10_000  # to measure without folding
+        console.width = max(usual, min(WIDEST, Measurement.get(console, console.options, drawn).maximum))
+    console.print(drawn)
     if picture is not None:
         from .picture import draw_table
 

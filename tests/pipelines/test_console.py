@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from pipelines import console
-from pipelines.console import _bar, progress, training_note
+from pipelines.console import _bar, progress, table, training_note
 from shared.training.throughput import Rates
 
 
@@ -80,6 +80,13 @@ def test_the_note_of_a_training():
     full = training_note(loss=1.0, rate=3e-4, rates=Rates(1143.2, 1200.0, 0.614, 9.0), score=0.74312)
     assert full == "loss 1.000  rate 3.0e-04  1,143 tokens/s (1,200 padded)  61 % of peak  dev 0.7431"
     assert "peak" not in training_note(loss=1.0, rate=3e-4, rates=Rates(1143.2, 1200.0, None, 9.0))
+
+
+def test_numbers_of_a_wide_table_are_not_cut_in_a_file(capfd):
+    columns = [f"a column with the number {number}" for number in range(5)]
+    table("wide", ["kind", *columns], [["x", *[0.12345] * 5]])
+    shown = capfd.readouterr().out
+    assert shown.count("0.1235") + shown.count("0.1234") == 5 and all(column in shown for column in columns)
 
 
 def test_a_listing_in_a_narrow_terminal_keeps_every_character(monkeypatch, capfd):
