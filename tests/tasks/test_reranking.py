@@ -12,6 +12,8 @@ from tasks.decision import decide, fit_decision
 from tasks.event.predictions import Prediction as Argument
 from tasks.evidence import RIVALS, overlapping, rival_names, rivals
 from tasks.reading.predictions import Prediction as Answer
+from tasks.reading.records import Answer as Reference
+from tasks.reading.records import ReadingRecord
 from tasks.registry import get_task
 from tasks.relation.predictions import Mention, Prediction
 from tasks.relation.records import RelationRecord, Spo
@@ -125,7 +127,7 @@ def test_no_record_is_reranked_by_what_was_fitted_on_it():
     records, rows, evidence = known_or_not(60)
     parts = np.arange(60) % 3
     turned = [
-        RelationRecord(record.text, (Spo("p", "s", row[1].object and (("@value", row[1].object[0][1].text),)),), record.line) if part == 0 else record
+        RelationRecord(record.text, (Spo("p", "s", (("@value", row[1].object[0][1].text),)),), record.line) if part == 0 else record
         for record, row, part in zip(records, rows, parts, strict=True)
     ]
 
@@ -156,9 +158,6 @@ def test_the_best_answer_comes_first():
     for number in range(60):
         chance = 0.3 + 0.005 * number
         made.append([Answer("甲", 0, 1, chance), Answer("乙丙", 1, 3, 1 - chance)])
-    from tasks.reading.records import Answer as Reference
-    from tasks.reading.records import ReadingRecord
-
     records = [ReadingRecord(str(number), "谁?", record.text, (Reference("乙丙", 1),), "", 1) for number in range(60)]
     parts = np.arange(60) % 3
     evidence = READING.candidates.evidence.gather([])
