@@ -145,5 +145,14 @@ def _spread(additive: paddle.Tensor, shape: list[int]) -> paddle.Tensor:
     return additive.expand(shape)  # [b, heads, q, k]
 
 
+def like(mask: paddle.Tensor, values: paddle.Tensor) -> paddle.Tensor:
+    """A boolean mask in the shape of ``values``, for ``paddle.where``: on CPU it takes several times as long when it has to broadcast.
+
+    In a graph that is being recorded the mask itself: its sizes are not known yet, and what reads the graph broadcasts.
+    """
+    mask.stop_gradient = True  # paddle 2.6 refuses to record the expansion of a boolean that may have one
+    return mask.expand_as(values) if paddle.in_dynamic_mode() else mask  # [...]
+
+
 def _dtype(dtype: str | paddle.dtype) -> paddle.dtype:
     return getattr(paddle, dtype) if isinstance(dtype, str) else dtype

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from shared.errors import Problem
 
 if TYPE_CHECKING:
+    from shared.inference import Engine
     from shared.text import Tokenizer, Vocabulary
 
     from .candidates import Candidates
@@ -68,6 +69,7 @@ class Task(Protocol):
       lengths [b], as :class:`shared.robust.RandomReplacement` takes them; only ``batch["ids"]`` is then replaced;
       a model that a pretrained encoder has more for than its layers may have ``adopt(found)``, which takes of
       :class:`shared.pretrained.Pretrained` what it can use and gives the names;
+      ``network()`` is what decoding asks of it (:class:`shared.inference.Network`);
     * a prediction: one for every record, in order; a sequence of what was found in its text.
     """
 
@@ -167,10 +169,11 @@ class Task(Protocol):
         vocabulary: Vocabulary,
         recipe: Recipe,
         *,
+        engine: Engine | None = None,
         floor: float | None = None,
         progress: Progress | None = None,
     ) -> list[Any]:
-        """A prediction for every record, in order.
+        """A prediction for every record, in order. ``engine``: what runs the model's network; left out, the model itself.
 
         ``floor``: everything of at least about this probability counts, whatever ``[decode]`` says: candidates for ensembles and thresholds.
         """

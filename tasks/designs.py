@@ -16,6 +16,7 @@ from .base import Progress
 from .recipe import Recipe, Settings, SettingsError, parse_settings
 
 if TYPE_CHECKING:
+    from shared.inference import Engine
     from shared.text import Vocabulary
 
 GOLD_TOKENS = 4096
@@ -43,9 +44,9 @@ class Design(Protocol):
         ...
 
     def decoder(
-        self, model: Any, features: Any, rows: Sequence[Any], schema: Any, vocabulary: Vocabulary, recipe: Recipe, *, floor: float | None = None
+        self, engine: Engine, features: Any, rows: Sequence[Any], schema: Any, vocabulary: Vocabulary, recipe: Recipe, *, floor: float | None = None
     ) -> Decoder:
-        """How ``model`` answers for the records ``rows``, whose features are given.
+        """How ``engine``, which runs the layer's network, answers for the records ``rows``, whose features are given.
 
         ``floor``: everything of at least about this probability counts, whatever ``[decode]`` says: candidates for ensembles and thresholds.
         """

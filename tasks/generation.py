@@ -25,6 +25,7 @@ from shared.decoding import Step
 from shared.dropout import dropout
 from shared.errors import input_error
 from shared.heads import CopyHead, TiedLanguageModelHead
+from shared.inference import Network
 from shared.losses import HIDDEN, full_precision, share, softmax_divergence, token_cross_entropy
 from shared.masks import unilm_mask
 from shared.pretrained import Pretrained
@@ -212,6 +213,10 @@ class Generator(nn.Layer):
             batch["places"], batch["labels"] = np.concatenate(places or none), np.concatenate(labels or none)  # [t], [t]
             batch["owners"] = np.repeat(np.arange(len(sources)), written)  # [t]
         return batch, words
+
+    def network(self) -> Network:
+        """No graphs: decoding steps through the layer itself."""
+        return Network(self, {})
 
     def step(self, batch: Batch) -> Step:
         """The step function of the decoders for an unlabelled batch; tokens are numbers in ``words``."""

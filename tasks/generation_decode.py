@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from shared.decoding import Hypothesis
+from shared.inference import EagerEngine, Engine
 from shared.text import Vocabulary
 
 from .designs import Decoder
@@ -29,6 +30,13 @@ class Form(Protocol):
     def groups(self, features: Any, row: int) -> Sequence[Group]:
         """Gold of a window."""
         ...
+
+
+def layer_of(engine: Engine) -> Any:
+    """The generator behind an engine: its decode steps through the layer itself. Raises ValueError for an engine that has no layer."""
+    if not isinstance(engine, EagerEngine):
+        raise ValueError(f"a generator is decoded through its layer, found the engine {engine.name}: take the eager one")
+    return engine.network.layer
 
 
 def group_decoder(

@@ -8,8 +8,8 @@ Notation: b windows, l content tokens, h hidden, s labels of spans, k labels of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import paddle
@@ -19,19 +19,15 @@ from pydantic import Field, model_validator
 from shared.backbone import Backbone
 from shared.dropout import dropout
 from shared.errors import Problem
-from shared.features.ragged import Ragged
-from shared.features.rows import framed_rows, framed_segments
+from shared.features.rows import framed_segments
 from shared.heads.global_pointer import EfficientGlobalPointer, GlobalPointer
-from shared.heads.pair_decode import GoldTable, PairTable, pair_table
-from shared.heads.pair_scores import Scores, pair_cross_entropy, pair_divergence
+from shared.heads.pair_scores import PairParts, Scores, pair_cross_entropy, pair_divergence
+from shared.inference import Graph, Input, Network
 from shared.losses import full_precision, share
-from shared.text import Vocabulary
 
 from .recipe import Settings, SettingsError
 
 MOST_FULL_LABELS = 1024
-SCORES_AT_ONCE = 1 << 25
-"""Numbers of a pointer that decoding holds at once, and so the windows that it takes of a batch."""
 
 Batch = Mapping[str, np.ndarray]
 
@@ -65,14 +61,6 @@ class GplinkerScores(NamedTuple):
     tails: Scores
 
 
-class GplinkerTables(NamedTuple):
-    """The same for decoding."""
-
-    spans: PairTable
-    heads: PairTable
-    tails: PairTable
-
-
 class Gplinker(nn.Layer):
     """``spans`` and ``links``: numbers of labels. ``directed``: whether a link may lead to a token before its own.
 
@@ -95,9 +83,12 @@ class Gplinker(nn.Layer):
 
     def forward(self, batch: Batch) -> GplinkerScores:
         """Scores of all pairs of content tokens."""
-        encoded = self.backbone(paddle.to_tensor(batch["ids"])).hidden  # [b, l + 2, h]
+        return self.scores(paddle.to_tensor(batch["ids"]), paddle.to_tensor(batch["mask"]))
+
+    def scores(self, ids: paddle.Tensor, mask: paddle.Tensor) -> GplinkerScores:
+        """Of texts between [CLS] and [SEP], ``ids`` [b, l + 2], whose content tokens ``mask`` [b, l] says."""
+        encoded = self.backbone(ids).hidden  # [b, l + 2, h]
         hidden = dropout(encoded, self.settings.head_dropout, self.training)[:, 1:-1]  # [b, l, h]
-        mask = paddle.to_tensor(batch["mask"])  # [b, l]
         pointers = (self.spans, self.heads, self.tails)
         return GplinkerScores(*(pointer.parts(hidden, mask) if self.settings.head == "efficient" else pointer(hidden, mask) for pointer in pointers))
 
@@ -140,44 +131,16 @@ class Gplinker(nn.Layer):
         return self.backbone.embeddings.token
 
     # -- prediction ------------------------------------------------------------------------------------------------
-    def tables(self, batch: Batch) -> GplinkerTables:
-        """What decoding asks of one batch."""
-        with paddle.no_grad():
-            return GplinkerTables(*(pair_table(scores) for scores in self(batch)))
+    def network(self, **facts: Any) -> Network:
+        """For decoding: ``scores`` of the three pointers, in parts or in full. ``facts``: what the track's decode needs beside them."""
+        efficient = self.settings.head == "efficient"
+        names = GplinkerScores._fields
+        outputs = tuple(f"{name}_{part}" for name in names for part in PairParts._fields) if efficient else names
 
-    def parts_of(self, rows: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
-        """``rows`` [b] of a batch in parts whose scores fit :data:`SCORES_AT_ONCE`; ``lengths`` [b] in tokens."""
-        longest, labels = int(lengths.max(initial=1)), max(self.num_spans, self.num_links)
-        each = longest * (longest + 2 * labels) if self.settings.head == "efficient" else longest * longest * labels
-        size = max(1, SCORES_AT_ONCE // each)
-        for begin in range(0, len(rows), size):
-            yield rows[begin : begin + size]
+        def scores(ids: paddle.Tensor, mask: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
+            found = self.scores(ids, mask)
+            return tuple(part for pointer in found for part in pointer) if efficient else tuple(found)
 
-
-def unlabelled_batch(ids: Ragged, rows: np.ndarray, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-    """``ids`` [b, l + 2] between [CLS] and [SEP], and ``mask`` [b, l], 1 at content tokens."""
-    framed, lengths = framed_rows(ids, rows, first=vocabulary.cls_id, last=vocabulary.sep_id, padding=vocabulary.pad_id)  # [b, l + 2], [b]
-    return {"ids": framed, "mask": (np.arange(framed.shape[1] - 2) < lengths[:, None]).astype(np.float32)}  # [b, l + 2], [b, l]
-
-
-def places_of(found: Sequence[Sequence[int]]) -> np.ndarray:
-    """Right pairs (row, label, first, last), any number of times each, as the loss takes them: [n, 4] int64, each once."""
-    places = np.asarray(found, dtype=np.int64).reshape(-1, 4)  # [n, 4]
-    return np.unique(places, axis=0) if len(places) else places  # [n, 4]
-
-
-def gold_tables(places: Sequence[np.ndarray], *, spans: int, links: int, length: int) -> GplinkerTables:
-    """The tables of pointers without fault: ``places`` [n, 4] of spans, heads and tails; ``length``: tokens of the longest window."""
-    shapes = ((spans, length), (links, length), (links, length))
-    return GplinkerTables(*(GoldTable(one, shape) for one, shape in zip(places, shapes, strict=True)))
-
-
-def logit(probability: float) -> float:
-    """The score that stands for a probability."""
-    return float(np.log(probability) - np.log1p(-probability))
-
-
-def probabilities(scores: np.ndarray) -> np.ndarray:
-    """What scores stand for, elementwise, float64."""
-    made: np.ndarray = np.exp(-np.logaddexp(0.0, -scores.astype(np.float64)))
-    return made
+        inputs = {"ids": Input(("b", "t"), "int64"), "mask": Input(("b", "l"))}
+        known = {"head": self.settings.head, "spans": self.num_spans, "links": self.num_links, **facts}
+        return Network(self, {"scores": Graph(scores, inputs, outputs)}, facts=known)

@@ -15,10 +15,7 @@ import paddle
 from paddle import nn
 
 from ..losses import full_precision
-from .crf_decode import viterbi
-
-FORBIDDEN = -1e4
-"""Added to a forbidden transition or start: exp of it is 0 in float32, and no arithmetic on it gives NaN."""
+from .crf_decode import FORBIDDEN, viterbi
 
 _TINY = 1e-30
 
@@ -191,16 +188,3 @@ def _checked(name: str, array: np.ndarray | None, shape: tuple[int, ...]) -> np.
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, found {array.shape}")
     return array
-
-
-def bio_constraints(num_labels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Allowed moves [k, k] and starts [k] of BIO tags: 0 = O, 2i+1 = B of label i, 2i+2 = I of label i; I follows only its own B or I."""
-    k = 2 * num_labels + 1
-    allowed = np.ones((k, k), dtype=bool)
-    inside = np.arange(2, k, 2)
-    allowed[:, inside] = False
-    allowed[inside, inside] = True
-    allowed[inside - 1, inside] = True
-    starts = np.ones(k, dtype=bool)
-    starts[inside] = False
-    return allowed, starts

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+FORBIDDEN = -1e4
+"""Added to a forbidden transition or start: exp of it is 0 in float32, and no arithmetic on it gives NaN."""
+
 
 def viterbi(
     emissions: np.ndarray, transitions: np.ndarray, lengths: np.ndarray, *, starts: np.ndarray | None = None, ends: np.ndarray | None = None
@@ -112,3 +115,16 @@ def bio_spans(tags: np.ndarray, length: int) -> list[tuple[int, int, int]]:
     if label >= 0:
         spans.append((label, first, length - 1))
     return spans
+
+
+def bio_constraints(num_labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Allowed moves [k, k] and starts [k] of BIO tags: 0 = O, 2i+1 = B of label i, 2i+2 = I of label i; I follows only its own B or I."""
+    k = 2 * num_labels + 1
+    allowed = np.ones((k, k), dtype=bool)
+    inside = np.arange(2, k, 2)
+    allowed[:, inside] = False
+    allowed[inside, inside] = True
+    allowed[inside - 1, inside] = True
+    starts = np.ones(k, dtype=bool)
+    starts[inside] = False
+    return allowed, starts

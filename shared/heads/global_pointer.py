@@ -13,6 +13,7 @@ from paddle import nn
 
 from ..linear import Linear
 from ..losses import multilabel_cross_entropy, sparse_multilabel_cross_entropy
+from ..masks import like
 from .pair_scores import PairParts
 
 BARRED = -65504.0
@@ -85,9 +86,7 @@ class _PairScores(nn.Layer):
             allowed = ordered if allowed is None else paddle.logical_and(allowed, ordered)  # [b or 1, 1, l, l]
         if allowed is None:
             return scores  # [b, k, l, l]
-        allowed.stop_gradient = True  # paddle 2.6 refuses to record the expansion of a boolean that may have one
-        # in full shape: on CPU `where` takes several times as long when it has to broadcast
-        return paddle.where(allowed.expand_as(scores), scores, paddle.full_like(scores, BARRED))  # [b, k, l, l]
+        return paddle.where(like(allowed, scores), scores, paddle.full_like(scores, BARRED))  # [b, k, l, l]
 
 
 class GlobalPointer(_PairScores):
@@ -165,9 +164,8 @@ class EfficientGlobalPointer(_PairScores):
         pairs, first, last = self._parts(hidden)  # [b, l, l], [b, k, l], [b, k, l]
         pairs = self._barred(pairs.unsqueeze(1), mask).squeeze(1)  # [b, l, l]
         if mask is not None:
-            real = mask.astype("bool").unsqueeze(1).expand_as(last)  # [b, k, l]
-            real.stop_gradient = True
-            last = paddle.where(real, last, paddle.full_like(last, BARRED))  # [b, k, l]
+            real = mask.astype("bool").unsqueeze(1)  # [b, 1, l]
+            last = paddle.where(like(real, last), last, paddle.full_like(last, BARRED))  # [b, k, l]
         return PairParts(pairs, first, last)
 
     def _parts(self, hidden: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor]:

@@ -13,8 +13,6 @@ from typing import Protocol
 
 import numpy as np
 
-from .pair_scores import PairParts, Scores
-
 AT_ONCE = 1 << 22
 """Numbers that a search holds at once."""
 SURE = 30.0
@@ -36,15 +34,8 @@ class PairTable(Protocol):
         ...
 
 
-def pair_table(scores: Scores) -> PairTable:
-    """The table of what a pointer gives."""
-    if isinstance(scores, PairParts):
-        return PartsTable(*(part.numpy() for part in scores))
-    return FullTable(scores.numpy())
-
-
 class PartsTable:
-    """``pairs`` [b, l, l] plus a label's ``first`` and ``last`` [b, k, l], as :class:`PairParts`."""
+    """``pairs`` [b, l, l] plus a label's ``first`` and ``last`` [b, k, l], as :class:`shared.heads.pair_scores.PairParts`."""
 
     def __init__(self, pairs: np.ndarray, first: np.ndarray, last: np.ndarray):
         self.pairs, self.first, self.last = pairs, first, last

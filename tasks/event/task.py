@@ -19,6 +19,7 @@ from .records import EventRecord
 from .schema import EventSchema
 
 if TYPE_CHECKING:
+    from shared.inference import Engine
     from shared.text import Vocabulary
     from tasks.profile import Profile
 
@@ -118,13 +119,16 @@ class EventTask:
         vocabulary: Vocabulary,
         recipe: Recipe,
         *,
+        engine: Engine | None = None,
         floor: float | None = None,
         progress: Progress | None = None,
     ) -> list[list[Prediction]]:
         """Arguments of every record, in order."""
+        from shared.inference import EagerEngine
+
         from .predictions import to_predictions
 
-        decoder = DESIGNS.of(recipe).decoder(model, features, rows, schema, vocabulary, recipe, floor=floor)
+        decoder = DESIGNS.of(recipe).decoder(engine or EagerEngine(model.network()), features, rows, schema, vocabulary, recipe, floor=floor)
         found = decode_all(decoder, features, tokens=recipe.training.evaluation_tokens, progress=progress)
         return to_predictions(found, features, rows, schema)
 
@@ -164,4 +168,5 @@ class EventTask:
 
 
 if TYPE_CHECKING:
+    from shared.inference import Engine
     _fulfils: Task = EventTask()

@@ -19,6 +19,7 @@ from .models import DESIGNS
 from .records import ReadingRecord
 
 if TYPE_CHECKING:
+    from shared.inference import Engine
     from shared.text import Vocabulary
     from tasks.profile import Profile
 
@@ -118,11 +119,14 @@ class ReadingTask:
         vocabulary: Vocabulary,
         recipe: Recipe,
         *,
+        engine: Engine | None = None,
         floor: float | None = None,
         progress: Progress | None = None,
     ) -> list[list[Prediction]]:
         """Answers to every question, in order, the best first."""
-        decoder = DESIGNS.of(recipe).decoder(model, features, rows, schema, vocabulary, recipe, floor=floor)
+        from shared.inference import EagerEngine
+
+        decoder = DESIGNS.of(recipe).decoder(engine or EagerEngine(model.network()), features, rows, schema, vocabulary, recipe, floor=floor)
         found = decode_all(decoder, features, tokens=recipe.training.evaluation_tokens, progress=progress)
         answers: dict[int, list[Prediction]] = dict(found)
         return [answers[index] for index in range(len(rows))]
@@ -156,4 +160,5 @@ class ReadingTask:
 
 
 if TYPE_CHECKING:
+    from shared.inference import Engine
     _fulfils: Task = ReadingTask()

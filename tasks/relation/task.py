@@ -19,6 +19,7 @@ from .records import RelationRecord, Spo
 from .schema import RelationSchema
 
 if TYPE_CHECKING:
+    from shared.inference import Engine
     from shared.text import Vocabulary
     from tasks.profile import Profile
 
@@ -117,13 +118,16 @@ class RelationTask:
         vocabulary: Vocabulary,
         recipe: Recipe,
         *,
+        engine: Engine | None = None,
         floor: float | None = None,
         progress: Progress | None = None,
     ) -> list[list[Prediction]]:
         """Triples of every record, in order."""
+        from shared.inference import EagerEngine
+
         from .predictions import to_predictions
 
-        decoder = DESIGNS.of(recipe).decoder(model, features, rows, schema, vocabulary, recipe, floor=floor)
+        decoder = DESIGNS.of(recipe).decoder(engine or EagerEngine(model.network()), features, rows, schema, vocabulary, recipe, floor=floor)
         found = decode_all(decoder, features, tokens=recipe.training.evaluation_tokens, progress=progress)
         return to_predictions(found, features, rows, schema)
 
@@ -166,4 +170,5 @@ def _spo(made: Prediction) -> Spo:
 
 
 if TYPE_CHECKING:
+    from shared.inference import Engine
     _fulfils: Task = RelationTask()

@@ -25,7 +25,7 @@ from shared.backbone import Backbone, BackboneConfig, Block, Embeddings
 from shared.convolution import LocalConvolution
 from shared.generative import EAE, MLP, VAE, Autoencoder, CodeNorm, ConvolutionDecoder, ConvolutionEncoder, TextDecoder, TextEncoder
 from shared.heads import CopyHead, EfficientGlobalPointer, GlobalPointer, HalfPointer, LinearChainCRF, SpanHead, TiedLanguageModelHead
-from shared.heads.crf import bio_constraints
+from shared.heads.crf_decode import bio_constraints
 from shared.linear import Linear
 from shared.masks import padding_mask, unilm_mask
 from shared.norms import ConditionalLayerNorm, LayerNorm

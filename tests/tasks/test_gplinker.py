@@ -7,13 +7,15 @@ import pytest
 from shared.backbone import Backbone, BackboneConfig
 from shared.errors import InputError
 from shared.heads.pair_decode import PartsTable
+from shared.inference import EagerEngine
 from shared.losses import multilabel_cross_entropy
 from shared.text import Tokenizer, Vocabulary
-from tasks import gplinker
+from tasks import gplinker_decode
 from tasks.event.models.gplinker import EventGplinker, EventGplinkerSettings
 from tasks.event.records import Argument, Event, EventRecord
 from tasks.event.schema import EventSchema
-from tasks.gplinker import GplinkerScores, logit, places_of, probabilities
+from tasks.gplinker import GplinkerScores
+from tasks.gplinker_decode import logit, parts_of, places_of, probabilities, tables_of
 from tasks.recipe import FeatureSettings, load_recipe
 from tasks.registry import get_task
 from tasks.relation.models.gplinker import RelationGplinker, RelationGplinkerSettings
@@ -236,18 +238,19 @@ def test_an_odd_head_size_is_refused():
 
 
 def test_decoding_takes_few_windows_of_many_labels(monkeypatch):
-    built, rows, lengths = model("relation"), np.arange(10), np.full(10, 20)
-    assert [len(part) for part in built.parts_of(rows, lengths)] == [10]
-    monkeypatch.setattr(gplinker, "SCORES_AT_ONCE", 3 * 20 * (20 + 2 * 4))
-    assert [part.tolist() for part in built.parts_of(rows, lengths)] == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
+    rows, lengths = np.arange(10), np.full(10, 20)
+    assert [len(part) for part in parts_of(rows, lengths, labels=4, efficient=True)] == [10]
+    monkeypatch.setattr(gplinker_decode, "SCORES_AT_ONCE", 3 * 20 * (20 + 2 * 4))
+    assert [part.tolist() for part in parts_of(rows, lengths, labels=4, efficient=True)] == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
+    assert [len(part) for part in parts_of(rows, lengths, labels=4, efficient=False)] == [1] * 10
 
 
 def test_tables_hold_the_scores():
     built = model("event", spread=0.2)
-    batch = collate(built, [0, 1], labelled=False)
-    tables = built.tables(batch)
-    scores = built(batch)
-    assert isinstance(scores, GplinkerScores) and all(isinstance(table, PartsTable) for table in tables)
+    rows = np.array([0, 1])
+    ((part, tables),) = tables_of(EagerEngine(built.network()), FEATURES["event"].ids, rows, VOCABULARY)
+    scores = built(collate(built, [0, 1], labelled=False))
+    assert part.tolist() == [0, 1] and isinstance(scores, GplinkerScores) and all(isinstance(table, PartsTable) for table in tables)
     full = scores.spans.full().numpy()  # [b, k, l, l]
     np.testing.assert_allclose(tables.spans.at(1, np.array([0, 1]), np.array([2, 2]), np.array([2, 5])), full[1, [0, 1], 2, [2, 5]], rtol=1e-5)
 

@@ -4,8 +4,8 @@ from ...designs import Designs
 
 DESIGNS = Designs(
     {
-        "crf": f"{__name__}.crf_decode:Crf",
-        "gplinker": f"{__name__}.gplinker_decode:Gplinker",
+        "crf": f"{__name__}.crf_design:Crf",
+        "gplinker": f"{__name__}.gplinker_design:Gplinker",
         "generate": f"{__name__}.generate_decode:Generate",
     }
 )

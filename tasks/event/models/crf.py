@@ -19,13 +19,16 @@ from pydantic import Field
 from shared.backbone import Backbone
 from shared.dropout import dropout
 from shared.features.rows import framed_rows, framed_segments, take_rows
-from shared.heads.crf import LinearChainCRF, bio_constraints
+from shared.heads.crf import LinearChainCRF
+from shared.heads.crf_decode import bio_constraints
+from shared.inference import Graph, Input, Network
 from shared.linear import Linear
 from shared.losses import full_precision, share, softmax_divergence
 from shared.text import Vocabulary
 
 from ...recipe import Settings
 from ..features import EventFeatures
+from .crf_decode import tag
 
 Batch = Mapping[str, np.ndarray]
 
@@ -79,13 +82,16 @@ class EventCrf(nn.Layer):
 
     def forward(self, batch: Batch) -> paddle.Tensor:
         """Emission scores of the content tokens, [b, l, r, k] float32; rows end at ``batch["lengths"]``."""
-        encoded = dropout(self.backbone(paddle.to_tensor(batch["ids"])).hidden, self.settings.head_dropout, self.training)  # [b, l + 2, h]
+        return self.emissions(paddle.to_tensor(batch["ids"]))  # [b, l, r, k]
+
+    def emissions(self, ids: paddle.Tensor) -> paddle.Tensor:
+        """Of texts between [CLS] and [SEP], ``ids`` [b, l + 2], the emission scores [b, l, r, k] float32."""
+        encoded = dropout(self.backbone(ids).hidden, self.settings.head_dropout, self.training)  # [b, l + 2, h]
         hidden = encoded[:, 1:-1]  # [b, l, h]
-        b, l = hidden.shape[:2]
-        emissions = self.emit(hidden).reshape([b, l, self.crf.num_chains, self.num_tags])  # [b, l, r, k]
+        emissions = self.emit(hidden).reshape([0, 0, self.crf.num_chains, self.num_tags])  # [b, l, r, k]
         if self.gate is None:
             return emissions.astype("float32")  # [b, l, r, k]
-        gate = self.gate(encoded[:, 0]).reshape([b, 1, self.crf.num_chains, 1])  # [b, 1, r, 1]
+        gate = self.gate(encoded[:, 0]).reshape([0, 1, self.crf.num_chains, 1])  # [b, 1, r, 1]
         return self._gated(emissions, gate)  # [b, l, r, k]
 
     @full_precision
@@ -141,17 +147,21 @@ class EventCrf(nn.Layer):
         """The table of token embeddings."""
         return self.backbone.embeddings.token
 
-    def outputs(self, batch: Batch) -> np.ndarray:
-        """Emission scores for decoding, [b, l, r, k] float32."""
-        with paddle.no_grad():
-            emissions: np.ndarray = self(batch)[:, :, : self.predicted_chains].numpy()  # [b, l, r, k]
-        return emissions
+    def network(self) -> Network:
+        """For decoding: ``emissions`` of the chains that are predicted, and their ``transitions``."""
+        predicted = self.predicted_chains
 
-    def transitions(self) -> np.ndarray:
-        """Transition scores with forbidden moves pushed down, [r, k, k] float32."""
+        def emissions(ids: paddle.Tensor) -> tuple[paddle.Tensor]:
+            return (self.emissions(ids)[:, :, :predicted],)  # [b, l, r, k]
+
         with paddle.no_grad():
-            transitions: np.ndarray = self.crf.masked_transitions()[: self.predicted_chains].numpy()  # [r, k, k]
-        return transitions
+            transitions = self.crf.masked_transitions()[:predicted].numpy()  # [r, k, k]
+        return Network(
+            self,
+            {"emissions": Graph(emissions, {"ids": Input(("b", "t"), "int64")}, ("emissions",))},
+            constants={"transitions": transitions},
+            facts={"tagging": self.settings.tagging},
+        )
 
     def training_lengths(self, features: EventFeatures) -> np.ndarray:
         """Tokens of each window, [w]."""
@@ -169,26 +179,6 @@ class EventCrf(nn.Layer):
             tags = np.zeros((len(ids), ids.shape[1] - 2, self.crf.num_chains), dtype=np.int64)  # [b, l, r]
             spans, counts = take_rows(features.spans, rows)  # [n, 3], [b]
             for own, part in zip(tags, np.split(spans, np.cumsum(counts)[:-1]), strict=True):
-                _tag(own, part, self.num_labels, self.settings.tagging)
+                tag(own, part, self.num_labels, self.settings.tagging)
             batch["tags"] = tags
         return batch
-
-
-def gold_tags(spans: np.ndarray, length: int, num_labels: int, tagging: str) -> np.ndarray:
-    """Gold spans [n, 3] of (label, first, last) as tags, [length, r] int64; labels from ``num_labels`` on are left out.
-
-    Where spans collide in one chain the longer one stays, as it holds most of the characters that the metric counts.
-    """
-    chains = num_labels if tagging == "per_role" else 1
-    tags = np.zeros((length, chains), dtype=np.int64)  # [l, r]
-    _tag(tags, spans, num_labels, tagging)
-    return tags
-
-
-def _tag(tags: np.ndarray, spans: np.ndarray, num_labels: int, tagging: str) -> None:
-    for number, first, last in sorted(spans.tolist(), key=lambda span: (span[1] - span[2], span[1])):
-        chain, label = (number, 0) if tagging == "per_role" else (0, number)
-        if number >= num_labels or tags[first : last + 1, chain].any():
-            continue
-        tags[first, chain] = 2 * label + 1
-        tags[first + 1 : last + 1, chain] = 2 * label + 2

@@ -1,35 +1,30 @@
 """Conditional random fields: from emission scores on the window grid to spans of the texts, for predict, extract, evaluate and roundtrip alike.
 
-Notation: b windows, l tokens, r chains, k tags.
+Notation: b windows, l tokens, r chains, k tags. Needs numpy only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shared.heads.crf import FORBIDDEN, bio_constraints
-from shared.heads.crf_decode import Forward, bio_spans, forward_backward, segment_log_probability, viterbi
+from shared.features.rows import framed_rows
+from shared.heads.crf_decode import FORBIDDEN, Forward, bio_constraints, bio_spans, forward_backward, segment_log_probability, viterbi
 from shared.text import Vocabulary
 from shared.text.windows import WindowSpan, in_text
 
-from ...designs import Decoder, decode_settings, model_settings
-from ...recipe import Recipe, Settings
 from ..features import EventFeatures
-from ..records import EventRecord
-from ..schema import EventSchema
-from .crf import CrfSettings, EventCrf, gold_tags
+
+if TYPE_CHECKING:
+    from shared.inference import Engine
+
+    from ...designs import Decoder
+    from .crf_design import DecodeSettings
 
 CANDIDATE_SHIFTS = (0.0, 1.0, 2.0, 3.0, 4.0)
 """Taken from the score of tag O to find candidates: the best path alone names one tagging."""
-
-
-class DecodeSettings(Settings):
-    """The ``[decode]`` table. ``outside_shift`` is taken from the score of tag O: above 0 it trades precision for recall."""
-
-    outside_shift: float = 0.0
 
 
 def decode_batch(
@@ -86,61 +81,69 @@ def gold_emissions(tags: np.ndarray, num_tags: int, *, score: float = 30.0) -> n
     return np.where(np.arange(num_tags) == tags[..., None], np.float32(score), np.float32(0))  # [..., r, k]
 
 
-class Crf:
-    """The design ``crf``."""
+def gold_tags(spans: np.ndarray, length: int, num_labels: int, tagging: str) -> np.ndarray:
+    """Gold spans [n, 3] of (label, first, last) as tags, [length, r] int64; labels from ``num_labels`` on are left out.
 
-    settings = CrfSettings
-    decode_settings = DecodeSettings
+    Where spans collide in one chain the longer one stays, as it holds most of the characters that the metric counts.
+    """
+    chains = num_labels if tagging == "per_role" else 1
+    tags = np.zeros((length, chains), dtype=np.int64)  # [l, r]
+    tag(tags, spans, num_labels, tagging)
+    return tags
 
-    def build(self, backbone: Any, schema: EventSchema, recipe: Recipe) -> EventCrf:
-        ratio = recipe.training.head_learning_rate / recipe.training.learning_rate
-        settings = model_settings(self, recipe)
-        return EventCrf(backbone, num_pairs=len(schema.pairs), num_types=len(schema.types), settings=settings, head_ratio=ratio)
 
-    def decoder(
-        self,
-        model: EventCrf,
-        features: EventFeatures,
-        rows: Sequence[EventRecord],
-        schema: EventSchema,
-        vocabulary: Vocabulary,
-        recipe: Recipe,
-        *,
-        floor: float | None = None,
-    ) -> Decoder:
-        shift = decode_settings(self, recipe).outside_shift
-        transitions = model.transitions()  # [r, k, k]
+def tag(tags: np.ndarray, spans: np.ndarray, num_labels: int, tagging: str) -> None:
+    """Writes ``spans`` [n, 3] into ``tags`` [length, r], as :func:`gold_tags` says."""
+    for number, first, last in sorted(spans.tolist(), key=lambda span: (span[1] - span[2], span[1])):
+        chain, label = (number, 0) if tagging == "per_role" else (0, number)
+        if number >= num_labels or tags[first : last + 1, chain].any():
+            continue
+        tags[first, chain] = 2 * label + 1
+        tags[first + 1 : last + 1, chain] = 2 * label + 2
 
-        def decode(batch: np.ndarray) -> list[tuple[int, WindowSpan]]:
-            emissions = model.outputs(model.collate(features, batch, vocabulary, labelled=False))  # [b, l, r, k]
-            if floor is None:
-                return decode_batch(emissions, batch, features, transitions, allowed_start=model.allowed_start, outside_shift=shift)
-            found: dict[tuple, tuple[int, WindowSpan]] = {}
-            for more in CANDIDATE_SHIFTS:
-                made = decode_batch(
-                    emissions, batch, features, transitions, allowed_start=model.allowed_start, outside_shift=more, shifted_probability=False
-                )
-                for record, span in made:
-                    if span.score >= floor:
-                        found.setdefault((record, span._replace(score=0.0)), (record, span))
-            return list(found.values())
 
-        return decode
+def engine_decoder(
+    engine: Engine, features: EventFeatures, vocabulary: Vocabulary, settings: DecodeSettings, *, floor: float | None = None
+) -> Decoder:
+    """Spans of the windows of ``features`` by the network of an :class:`tasks.event.models.crf.EventCrf`.
 
-    def gold_decoder(self, features: EventFeatures, rows: Sequence[EventRecord], schema: EventSchema, recipe: Recipe) -> Decoder:
-        tagging, pairs = model_settings(self, recipe).tagging, len(schema.pairs)
-        chains, labels = (pairs, 1) if tagging == "per_role" else (1, pairs)
-        allowed, starts = bio_constraints(labels)  # [k, k], [k]
-        transitions = np.repeat(np.where(allowed, 0.0, FORBIDDEN).astype(np.float32)[None], chains, axis=0)  # [r, k, k]
-        at_once = 32 if tagging == "per_role" else 4
+    ``floor``: see :class:`tasks.designs.Design`.
+    """
+    transitions = engine.constants["transitions"]  # [r, k, k]
+    _, starts = bio_constraints(1 if engine.facts["tagging"] == "per_role" else (transitions.shape[1] - 1) // 2)  # [k]
 
-        def decode(batch: np.ndarray) -> list[tuple[int, WindowSpan]]:
-            found = []
-            for begin in range(0, len(batch), at_once):
-                part = batch[begin : begin + at_once]
-                longest = int(features.ids.lengths[part].max())
-                tags = np.stack([gold_tags(features.spans[row], longest, pairs, tagging) for row in part])  # [b, l, r]
-                found += decode_batch(gold_emissions(tags, 2 * labels + 1), part, features, transitions, allowed_start=starts)
-            return found
+    def decode(batch: np.ndarray) -> list[tuple[int, WindowSpan]]:
+        ids, _ = framed_rows(features.ids, batch, first=vocabulary.cls_id, last=vocabulary.sep_id, padding=vocabulary.pad_id)  # [b, l + 2]
+        emissions = engine.run("emissions", {"ids": ids})["emissions"]  # [b, l, r, k]
+        if floor is None:
+            return decode_batch(emissions, batch, features, transitions, allowed_start=starts, outside_shift=settings.outside_shift)
+        found: dict[tuple, tuple[int, WindowSpan]] = {}
+        for shift in CANDIDATE_SHIFTS:
+            made = decode_batch(
+                emissions, batch, features, transitions, allowed_start=starts, outside_shift=shift, shifted_probability=False
+            )
+            for record, span in made:
+                if span.score >= floor:
+                    found.setdefault((record, span._replace(score=0.0)), (record, span))
+        return list(found.values())
 
-        return decode
+    return decode
+
+
+def gold_decoder(features: EventFeatures, num_labels: int, tagging: str) -> Decoder:
+    """The same with gold's own emissions, of ``num_labels`` (type, role) pairs."""
+    chains, labels = (num_labels, 1) if tagging == "per_role" else (1, num_labels)
+    allowed, starts = bio_constraints(labels)  # [k, k], [k]
+    transitions = np.repeat(np.where(allowed, 0.0, FORBIDDEN).astype(np.float32)[None], chains, axis=0)  # [r, k, k]
+    at_once = 32 if tagging == "per_role" else 4
+
+    def decode(batch: np.ndarray) -> list[tuple[int, WindowSpan]]:
+        found = []
+        for begin in range(0, len(batch), at_once):
+            part = batch[begin : begin + at_once]
+            longest = int(features.ids.lengths[part].max())
+            tags = np.stack([gold_tags(features.spans[row], longest, num_labels, tagging) for row in part])  # [b, l, r]
+            found += decode_batch(gold_emissions(tags, 2 * labels + 1), part, features, transitions, allowed_start=starts)
+        return found
+
+    return decode

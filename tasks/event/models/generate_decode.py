@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from shared.decoding import Hypothesis
+from shared.inference import Engine
 from shared.text import Vocabulary
 from shared.text.windows import WindowSpan, in_text
 
 from ...designs import Decoder, decode_settings, model_settings
-from ...generation_decode import gold_group_decoder, group_decoder
+from ...generation_decode import gold_group_decoder, group_decoder, layer_of
 from ...generation_groups import read
 from ...generation_search import GenerateDecodeSettings, Reading, Stated, choose, place_of
 from ...generation_words import Codes
@@ -68,7 +69,7 @@ class Generate:
 
     def decoder(
         self,
-        model: EventGenerator,
+        engine: Engine,
         features: EventFeatures,
         rows: Sequence[EventRecord],
         schema: EventSchema,
@@ -77,6 +78,7 @@ class Generate:
         *,
         floor: float | None = None,
     ) -> Decoder:
+        model: EventGenerator = layer_of(engine)
         settings: GenerateDecodeSettings = decode_settings(self, recipe)
         form = model.event_form
 

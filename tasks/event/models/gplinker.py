@@ -8,19 +8,17 @@ Notation: b windows, p (type, role) pairs, t types, n right pairs.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from itertools import combinations
-
 import numpy as np
 from pydantic import Field
 
 from shared.backbone import Backbone
 from shared.text import Vocabulary
 
-from ...gplinker import Gplinker, GplinkerSettings, places_of, unlabelled_batch
+from ...gplinker import Gplinker, GplinkerSettings
+from ...gplinker_decode import unlabelled_batch
 from ..features import EventFeatures
 from ..schema import EventSchema
+from .gplinker_decode import gold_places, types_of_pairs
 
 
 class EventGplinkerSettings(GplinkerSettings):
@@ -50,28 +48,3 @@ class EventGplinker(Gplinker):
         if labelled:
             batch["spans"], batch["heads"], batch["tails"] = gold_places(features, rows, self.type_of_pair, self.num_spans)  # [n, 4] each
         return batch
-
-
-def types_of_pairs(schema: EventSchema) -> tuple[int, ...]:
-    """The number of each pair's type, [p]."""
-    return tuple(schema.types.index(kind) for kind, _ in schema.pairs)
-
-
-def gold_places(
-    features: EventFeatures, rows: Sequence[int] | np.ndarray, type_of_pair: Sequence[int], num_spans: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Right pairs of the windows ``rows`` [b]: of spans, heads and tails, [n, 4] each; a link's earlier token stands first."""
-    spans: list[tuple[int, int, int, int]] = []
-    heads: list[tuple[int, int, int, int]] = []
-    tails: list[tuple[int, int, int, int]] = []
-    for position, row in enumerate(rows):
-        own = features.spans[row].tolist()
-        spans += [(position, *span) for span in own if span[0] < num_spans]
-        members = defaultdict(list)
-        for event, span in features.events[row].tolist():
-            members[event].append(own[span])
-        for group in members.values():
-            for (label, first, last), (_, start, end) in combinations(group, 2):
-                heads.append((position, type_of_pair[label], min(first, start), max(first, start)))
-                tails.append((position, type_of_pair[label], min(last, end), max(last, end)))
-    return places_of(spans), places_of(heads), places_of(tails)

@@ -1,40 +1,32 @@
 """GPLinker: from scores of pairs of tokens to arguments and links of the windows, for predict, extract, evaluate and roundtrip alike.
 
-Notation: b windows, n arguments of one window, m pairs of them.
+Notation: b windows, n arguments of one window, m pairs of them. Needs numpy only.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
-from typing import Any
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
 from shared.text import Vocabulary
 from shared.text.windows import WindowSpan, in_text
 
-from ...designs import Decoder, decode_settings, model_settings
-from ...gplinker import GplinkerTables, gold_tables, logit, probabilities
-from ...recipe import Recipe, Settings
+from ...gplinker_decode import GplinkerTables, gold_tables, logit, places_of, probabilities, tables_of
 from ..features import EventFeatures
 from ..predictions import WindowLink
-from ..records import EventRecord
 from ..schema import EventSchema
-from .gplinker import EventGplinker, EventGplinkerSettings, gold_places, types_of_pairs
+
+if TYPE_CHECKING:
+    from shared.inference import Engine
+
+    from ...designs import Decoder
+    from .gplinker_design import DecodeSettings
 
 Found = tuple[int, WindowSpan | WindowLink]
-
-
-class DecodeSettings(Settings):
-    """The ``[decode]`` table: probabilities above which an argument and a link count. Spans are in tokens."""
-
-    span_threshold: float = Field(0.5, gt=0, lt=1)
-    link_threshold: float = Field(0.5, gt=0, lt=1, description="of two arguments of one event")
-    max_span: int = Field(254, ge=1, description="longest argument")
-    max_spans: int = Field(200, ge=1, description="arguments that a window may have, the surest; texts have a handful")
-    overlaps: bool = Field(True, description="false: of arguments of one role that overlap only the surest stays")
 
 
 def decode_tables(
@@ -87,46 +79,53 @@ def _links(tables: GplinkerTables, row: int, places: np.ndarray, type_of_pair: S
     return np.concatenate([np.repeat(np.arange(len(places))[:, None], 2, axis=1), linked])  # [m, 2]
 
 
-class Gplinker:
-    """The design ``gplinker``."""
+def types_of_pairs(schema: EventSchema) -> tuple[int, ...]:
+    """The number of each pair's type, [p]."""
+    return tuple(schema.types.index(kind) for kind, _ in schema.pairs)
 
-    settings = EventGplinkerSettings
-    decode_settings = DecodeSettings
 
-    def build(self, backbone: Any, schema: EventSchema, recipe: Recipe) -> EventGplinker:
-        return EventGplinker(backbone, schema=schema, settings=model_settings(self, recipe))
+def gold_places(
+    features: EventFeatures, rows: Sequence[int] | np.ndarray, type_of_pair: Sequence[int], num_spans: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Right pairs of the windows ``rows`` [b]: of spans, heads and tails, [n, 4] each; a link's earlier token stands first."""
+    spans: list[tuple[int, int, int, int]] = []
+    heads: list[tuple[int, int, int, int]] = []
+    tails: list[tuple[int, int, int, int]] = []
+    for position, row in enumerate(rows):
+        own = features.spans[row].tolist()
+        spans += [(position, *span) for span in own if span[0] < num_spans]
+        members = defaultdict(list)
+        for event, span in features.events[row].tolist():
+            members[event].append(own[span])
+        for group in members.values():
+            for (label, first, last), (_, start, end) in combinations(group, 2):
+                heads.append((position, type_of_pair[label], min(first, start), max(first, start)))
+                tails.append((position, type_of_pair[label], min(last, end), max(last, end)))
+    return places_of(spans), places_of(heads), places_of(tails)
 
-    def decoder(
-        self,
-        model: EventGplinker,
-        features: EventFeatures,
-        rows: Sequence[EventRecord],
-        schema: EventSchema,
-        vocabulary: Vocabulary,
-        recipe: Recipe,
-        *,
-        floor: float | None = None,
-    ) -> Decoder:
-        """``floor`` is that of arguments: links, which no candidate is made of, keep their threshold."""
-        settings: DecodeSettings = decode_settings(self, recipe)
-        if floor is not None:
-            settings = settings.model_copy(update={"span_threshold": floor})
 
-        def decode(batch: np.ndarray) -> list[Found]:
-            found: list[Found] = []
-            for part in model.parts_of(batch, features.ids.lengths[batch]):
-                tables = model.tables(model.collate(features, part, vocabulary, labelled=False))
-                found += decode_tables(tables, part, features, model.type_of_pair, settings)
-            return found
+def engine_decoder(
+    engine: Engine, features: EventFeatures, schema: EventSchema, vocabulary: Vocabulary, settings: DecodeSettings
+) -> Decoder:
+    """Arguments and links of the windows of ``features`` by the network of an :class:`tasks.event.models.gplinker.EventGplinker`."""
+    types = types_of_pairs(schema)
 
-        return decode
+    def decode(batch: np.ndarray) -> list[Found]:
+        found: list[Found] = []
+        for part, tables in tables_of(engine, features.ids, batch, vocabulary):
+            found += decode_tables(tables, part, features, types, settings)
+        return found
 
-    def gold_decoder(self, features: EventFeatures, rows: Sequence[EventRecord], schema: EventSchema, recipe: Recipe) -> Decoder:
-        settings, pairs, types = decode_settings(self, recipe), len(schema.pairs), types_of_pairs(schema)
+    return decode
 
-        def decode(batch: np.ndarray) -> list[Found]:
-            length = int(features.ids.lengths[batch].max())
-            tables = gold_tables(gold_places(features, batch, types, pairs), spans=pairs, links=len(schema.types), length=length)
-            return list(decode_tables(tables, batch, features, types, settings))
 
-        return decode
+def gold_decoder(features: EventFeatures, schema: EventSchema, settings: DecodeSettings) -> Decoder:
+    """The same with gold's own pairs."""
+    pairs, types = len(schema.pairs), types_of_pairs(schema)
+
+    def decode(batch: np.ndarray) -> list[Found]:
+        length = int(features.ids.lengths[batch].max())
+        tables = gold_tables(gold_places(features, batch, types, pairs), spans=pairs, links=len(schema.types), length=length)
+        return list(decode_tables(tables, batch, features, types, settings))
+
+    return decode

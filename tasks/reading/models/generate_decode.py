@@ -17,9 +17,11 @@ import paddle.nn.functional as F
 from pydantic import Field
 
 from shared.decoding import Hypothesis, Step, SubstringAutomaton
+from shared.inference import Engine
 from shared.text import Vocabulary
 
 from ...designs import Decoder, decode_settings, model_settings
+from ...generation_decode import layer_of
 from ...generation_search import GenerateDecodeSettings, gold_codes, gold_hypotheses, hypotheses, place_of, weights_of, width
 from ...generation_words import Words
 from ...recipe import Recipe
@@ -136,7 +138,7 @@ class Generate:
 
     def decoder(
         self,
-        model: ReadingGenerator,
+        engine: Engine,
         features: ReadingFeatures,
         rows: Sequence[ReadingRecord],
         schema: None,
@@ -145,6 +147,7 @@ class Generate:
         *,
         floor: float | None = None,
     ) -> Decoder:
+        model: ReadingGenerator = layer_of(engine)
         settings: ReadingDecodeSettings = decode_settings(self, recipe)
         longest = settings.max_target or model.settings.max_target
         count = width(settings, candidates=floor is not None, least=settings.n_best)

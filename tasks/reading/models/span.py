@@ -22,13 +22,27 @@ from pydantic import Field
 from shared.backbone import Backbone
 from shared.dropout import dropout
 from shared.features.rows import row_draws
+from shared.inference import Graph, Input, Network
 from shared.linear import Linear
 from shared.losses import full_precision, share
+from shared.masks import like
 from shared.text import Vocabulary
 
 from ...recipe import Settings
 from ..features import ReadingFeatures
-from .span_batch import Piece, Place, aligned, croppable, cropped, index_rows, mark_asked, no_answer_places, places_of, sampled
+from .span_batch import (
+    Piece,
+    Place,
+    aligned,
+    croppable,
+    cropped,
+    index_rows,
+    inputs_of,
+    no_answer_places,
+    open_places,
+    places_of,
+    sampled,
+)
 
 NOWHERE = -1e9
 
@@ -67,18 +81,22 @@ class ReadingSpan(nn.Layer):
 
     def forward(self, batch: Batch) -> paddle.Tensor:
         """Logits of first and last answer token, [b, l, 2] float32; ``NOWHERE`` where no answer may be, :meth:`open`."""
-        segments = paddle.to_tensor(batch["segments"]) if self.backbone.config.num_segments > 1 else None  # [b, l]
-        added = None if self.asked is None else self.asked(paddle.to_tensor(batch["asked"]))  # [b, l, h]
-        encoded = self.backbone(paddle.to_tensor(batch["ids"]), segment_ids=segments, added=added)
+        asked = None if self.asked is None else paddle.to_tensor(batch["asked"])  # [b, l]
+        open_ = paddle.to_tensor(self.open(batch))  # [b, l]
+        return self.logits(paddle.to_tensor(batch["ids"]), paddle.to_tensor(batch["segments"]), open_, asked)  # [b, l, 2]
+
+    def logits(
+        self, ids: paddle.Tensor, segments: paddle.Tensor, open_: paddle.Tensor, asked: paddle.Tensor | None = None
+    ) -> paddle.Tensor:
+        """The same from tensors [b, l]; ``asked``: for a model that reads it."""
+        added = None if self.asked is None else self.asked(asked)  # [b, l, h]
+        encoded = self.backbone(ids, segment_ids=segments if self.backbone.config.num_segments > 1 else None, added=added)
         hidden = dropout(encoded.hidden, self.settings.head_dropout, self.training)  # [b, l, h]
-        return _within(self.project(hidden), paddle.to_tensor(self.open(batch)))  # [b, l, 2]
+        return _within(self.project(hidden), open_)  # [b, l, 2]
 
     def open(self, batch: Batch) -> np.ndarray:
-        """Where an answer may begin and end, [b, l]: at the passage, and at [CLS] where the model knows questions without an answer."""
-        passage: np.ndarray = batch["passage"]  # [b, l]
-        if self.settings.no_answer:
-            passage = passage | (np.arange(passage.shape[1]) == 0)  # [b, l]
-        return passage
+        """Where an answer may begin and end, [b, l]: :func:`open_places`."""
+        return open_places(batch["passage"], no_answer=self.settings.no_answer)  # [b, l]
 
     def divisors(self, batch: Batch) -> dict[str, float]:
         """``questions``: those of the batch that have a place; ``twins``: those of them that are asked in two ways."""
@@ -166,18 +184,16 @@ class ReadingSpan(nn.Layer):
         """The table of token embeddings."""
         return self.backbone.embeddings.token
 
-    def outputs(self, batch: Batch, *, padded_tokens: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Logits of first and last token over the tokens of every window that are :meth:`open`, ([c], [c]) each: those of the passage, before
-        them [CLS] if the model knows questions without an answer. ``padded_tokens`` go in at once."""
-        found = []
-        b, l = batch["ids"].shape
-        at_once = max(1, padded_tokens // l)
-        for begin in range(0, b, at_once):
-            part = {name: batch[name][begin : begin + at_once] for name in ("ids", "segments", "passage", "asked") if name in batch}
-            with paddle.no_grad():
-                logits = self(part).numpy()  # [b', l, 2]
-            found += [(row[inside, 0], row[inside, 1]) for row, inside in zip(logits, self.open(part), strict=True)]
-        return found
+    def network(self) -> Network:
+        """For decoding: ``logits`` of first and last token."""
+        whole, mark = ("b", "l"), Input(("b", "l"), "int64")
+        inputs = {"ids": mark, "segments": mark, "open": Input(whole, "bool"), **({} if self.asked is None else {"asked": mark})}
+
+        def logits(*given: paddle.Tensor) -> tuple[paddle.Tensor]:
+            return (self.logits(*given),)  # [b, l, 2]
+
+        facts = {"word_in_question": self.settings.word_in_question, "no_answer": self.settings.no_answer}
+        return Network(self, {"logits": Graph(logits, inputs, ("logits",))}, facts=facts)
 
     def training_lengths(self, features: ReadingFeatures) -> np.ndarray:
         """Tokens of each question with the windows that a training step takes of it, twins not counted, [n]."""
@@ -245,7 +261,7 @@ class ReadingSpan(nn.Layer):
                 places += found
                 if words is not None and self.settings.consistency:
                     twins.append((windows[-1], words))
-        batch = self._inputs(features, pieces, asked, vocabulary)
+        batch = inputs_of(features, pieces, asked, vocabulary, mark=self.asked is not None)
         if labelled:
             batch["places"] = np.asarray(places, dtype=np.int64).reshape(-1, 2, 3)  # [s, 2, 3]
             batch["windows_of"], batch["windows_there"] = index_rows(windows)  # [u, w], [u, w]
@@ -279,7 +295,9 @@ class ReadingSpan(nn.Layer):
         vocabulary: Vocabulary,
     ) -> dict[str, np.ndarray]:
         rows = [row for own, _ in twins for row in own]  # [t]
-        made = self._inputs(features, [pieces[row] for row in rows], [words for own, words in twins for _ in own], vocabulary)  # [t, l'] each
+        made = inputs_of(
+            features, [pieces[row] for row in rows], [words for own, words in twins for _ in own], vocabulary, mark=self.asked is not None
+        )  # [t, l'] each
         counts = np.cumsum([0, *(len(own) for own, _ in twins)]).tolist()
         of, there = index_rows([list(range(begin, end)) for begin, end in pairwise(counts)])  # [v, w], [v, w]
         found = {f"twin_{name}": values for name, values in made.items() if name != "numbers"}
@@ -292,30 +310,6 @@ class ReadingSpan(nn.Layer):
             "twin_windows_there": there,
         }
 
-    def _inputs(
-        self, features: ReadingFeatures, pieces: Sequence[Piece], asked: Sequence[np.ndarray], vocabulary: Vocabulary
-    ) -> dict[str, np.ndarray]:
-        passages = []
-        for number, begin, end in pieces:
-            first = int(features.windows[number, 1])
-            passages.append(features.ids[number][begin - first : end - first])
-        longest = max((len(question) + len(words) + 3 for question, words in zip(asked, passages, strict=True)), default=3)
-        ids = np.full((len(pieces), longest), vocabulary.pad_id, dtype=np.int64)  # [b, l]
-        segments, marks, passage = np.zeros_like(ids), np.zeros_like(ids), np.zeros(ids.shape, dtype=np.bool_)  # [b, l] each
-        for row, (question, words) in enumerate(zip(asked, passages, strict=True)):
-            begin, end = len(question) + 2, len(question) + 2 + len(words)
-            ids[row, 0] = vocabulary.cls_id
-            ids[row, 1 : begin - 1], ids[row, begin:end] = question, words
-            ids[row, [begin - 1, end]] = vocabulary.sep_id
-            segments[row, begin : end + 1] = 1
-            passage[row, begin:end] = True
-            if self.asked is not None:
-                marks[row, begin:end] = mark_asked(question, words)
-        numbers = np.asarray([number for number, _, _ in pieces], dtype=np.int64)  # [b]
-        batch = {"ids": ids, "segments": segments, "passage": passage, "numbers": numbers}  # [b, l] each, [b]
-        return batch if self.asked is None else {**batch, "asked": marks}  # [b, l]
-
-
 def _fits(answers: np.ndarray, size: int) -> bool:
     return not len(answers) or bool((answers[:, 2] - answers[:, 1] < size).any())
 
@@ -323,7 +317,7 @@ def _fits(answers: np.ndarray, size: int) -> bool:
 @full_precision
 def _within(logits: paddle.Tensor, passage: paddle.Tensor) -> paddle.Tensor:
     wide = logits.astype("float32")  # [b, l, 2]: NOWHERE is beyond half precision
-    return paddle.where(passage.unsqueeze(-1).expand(wide.shape), wide, paddle.full_like(wide, NOWHERE))  # [b, l, 2]
+    return paddle.where(like(passage.unsqueeze(-1), wide), wide, paddle.full_like(wide, NOWHERE))  # [b, l, 2]
 
 
 def _of_questions(values: paddle.Tensor, batch: Batch, missing: float) -> paddle.Tensor:

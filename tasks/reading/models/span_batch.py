@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 
 from shared.features.batches import pad
+from shared.text import Vocabulary
 
 from ..features import ReadingFeatures
 
@@ -113,3 +114,34 @@ def aligned(passage: np.ndarray, other: np.ndarray) -> np.ndarray:
     shift = other.argmax(axis=1) - passage.argmax(axis=1)  # [b]
     found: np.ndarray = np.where(passage, np.arange(passage.shape[1]) + shift[:, None], 0)  # [b, l]
     return found
+
+
+def open_places(passage: np.ndarray, *, no_answer: bool) -> np.ndarray:
+    """Where an answer may begin and end, [b, l]: at the ``passage``, and at [CLS] where the model knows questions without an answer."""
+    return passage | (np.arange(passage.shape[1]) == 0) if no_answer else passage  # [b, l]
+
+
+def inputs_of(
+    features: ReadingFeatures, pieces: Sequence[Piece], asked: Sequence[np.ndarray], vocabulary: Vocabulary, *, mark: bool
+) -> dict[str, np.ndarray]:
+    """What the encoder reads of ``pieces`` of windows, each with the question ``asked``: ``ids``, ``segments``, ``passage`` [b, l], ``numbers`` [b],
+    and with ``mark`` which tokens the question has, ``asked`` [b, l]."""
+    passages = []
+    for number, begin, end in pieces:
+        first = int(features.windows[number, 1])
+        passages.append(features.ids[number][begin - first : end - first])
+    longest = max((len(question) + len(words) + 3 for question, words in zip(asked, passages, strict=True)), default=3)
+    ids = np.full((len(pieces), longest), vocabulary.pad_id, dtype=np.int64)  # [b, l]
+    segments, marks, passage = np.zeros_like(ids), np.zeros_like(ids), np.zeros(ids.shape, dtype=np.bool_)  # [b, l] each
+    for row, (question, words) in enumerate(zip(asked, passages, strict=True)):
+        begin, end = len(question) + 2, len(question) + 2 + len(words)
+        ids[row, 0] = vocabulary.cls_id
+        ids[row, 1 : begin - 1], ids[row, begin:end] = question, words
+        ids[row, [begin - 1, end]] = vocabulary.sep_id
+        segments[row, begin : end + 1] = 1
+        passage[row, begin:end] = True
+        if mark:
+            marks[row, begin:end] = mark_asked(question, words)
+    numbers = np.asarray([number for number, _, _ in pieces], dtype=np.int64)  # [b]
+    batch = {"ids": ids, "segments": segments, "passage": passage, "numbers": numbers}  # [b, l] each, [b]
+    return {**batch, "asked": marks} if mark else batch  # [b, l]

@@ -1,43 +1,31 @@
-"""Span: from start and end scores on the windows to the answer in the passage, for predict, extract, evaluate and roundtrip alike."""
+"""Span: from start and end scores on the windows to the answer in the passage, for predict, extract, evaluate and roundtrip alike.
+
+Needs numpy only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
 from shared.text import Vocabulary
 
-from ...designs import Decoder, decode_settings, model_settings
-from ...recipe import Recipe, Settings
 from ..expected import by_expected_f1
 from ..features import ReadingFeatures
 from ..predictions import NO_ANSWER, Prediction, stripped
 from ..records import ReadingRecord
-from .span import ReadingSpan, SpanSettings
+from .span_batch import Piece, inputs_of, open_places
 
-CANDIDATES = 20
-"""Answers a question that are kept as candidates."""
+if TYPE_CHECKING:
+    from shared.inference import Engine
+
+    from ...designs import Decoder
+    from .span_design import DecodeSettings
 
 Logits = tuple[np.ndarray, np.ndarray]
 """Of first and last token over the tokens of a window, ([c], [c])"""
-
-
-class DecodeSettings(Settings):
-    """The ``[decode]`` table."""
-
-    max_answer_tokens: int = Field(384, ge=1, description="longest answer")
-    length_penalty: float = Field(0.0, ge=0, description="what a token more costs a span, in natural logarithms of probability: e.g. 0.1")
-    n_best: int = Field(1, ge=1, description="answers a question; the first is the one that counts")
-    choose: Literal["probability", "expected_f1"] = Field(
-        "probability", description="which comes first: the likeliest span, or the one with the highest F1 to expect among decode.candidates spans"
-    )
-    candidates: int = Field(CANDIDATES, ge=1, description="spans that choose = expected_f1 weighs against each other")
-    no_answer_threshold: float | None = Field(
-        None, ge=0, le=1, description="of a model.no_answer: the answer is empty when none is at least so probable; left out: it never is"
-    )
 
 
 def best_spans(
@@ -175,41 +163,57 @@ def gold_logits(
     return made
 
 
-class Span:
-    """The design ``span``."""
+def engine_logits(
+    engine: Engine, features: ReadingFeatures, rows: Sequence[int] | np.ndarray, vocabulary: Vocabulary, *, padded_tokens: int
+) -> list[Logits]:
+    """Of every window of the questions ``rows`` by the network of a :class:`tasks.reading.models.span.ReadingSpan`, over the tokens that are open.
 
-    settings = SpanSettings
-    decode_settings = DecodeSettings
+    Those of the passage, before them [CLS] if the model knows questions without an answer. ``padded_tokens`` go in at once.
+    """
+    pieces: list[Piece] = []
+    asked: list[np.ndarray] = []
+    for row in map(int, rows):
+        own = features.windows_of(row)
+        pieces += own
+        asked += [features.questions[row]] * len(own)
+    batch = inputs_of(features, pieces, asked, vocabulary, mark=engine.facts["word_in_question"])
+    batch["open"] = open_places(batch.pop("passage"), no_answer=engine.facts["no_answer"])  # [b, l]
+    del batch["numbers"]
+    found: list[Logits] = []
+    b, l = batch["ids"].shape
+    at_once = max(1, padded_tokens // l)
+    for begin in range(0, b, at_once):
+        part = {name: values[begin : begin + at_once] for name, values in batch.items()}  # [b', l] each
+        logits = engine.run("logits", part)["logits"]  # [b', l, 2]
+        found += [(row[inside, 0], row[inside, 1]) for row, inside in zip(logits, part["open"], strict=True)]
+    return found
 
-    def build(self, backbone: Any, schema: None, recipe: Recipe) -> ReadingSpan:
-        return ReadingSpan(backbone, settings=model_settings(self, recipe), seed=recipe.training.seed, window=recipe.features.window)
 
-    def decoder(
-        self,
-        model: ReadingSpan,
-        features: ReadingFeatures,
-        rows: Sequence[ReadingRecord],
-        schema: None,
-        vocabulary: Vocabulary,
-        recipe: Recipe,
-        *,
-        floor: float | None = None,
-    ) -> Decoder:
-        settings, budget = decode_settings(self, recipe), recipe.training.evaluation_tokens
-        if floor is not None:
-            settings = settings.model_copy(update={"n_best": max(settings.n_best, CANDIDATES), "choose": "probability"})
+def engine_decoder(
+    engine: Engine,
+    features: ReadingFeatures,
+    rows: Sequence[ReadingRecord],
+    vocabulary: Vocabulary,
+    settings: DecodeSettings,
+    *,
+    padded_tokens: int,
+) -> Decoder:
+    """Answers to the questions of ``features``, which ``rows`` are, by the same network."""
 
-        def decode(batch: np.ndarray) -> list[tuple[int, list[Prediction]]]:
-            logits = model.outputs(model.collate(features, batch, vocabulary, labelled=False), padded_tokens=budget)
-            return decode_batch(logits, batch, features, rows, settings, no_answer=model.settings.no_answer)
+    def decode(batch: np.ndarray) -> list[tuple[int, list[Prediction]]]:
+        logits = engine_logits(engine, features, batch, vocabulary, padded_tokens=padded_tokens)
+        return decode_batch(logits, batch, features, rows, settings, no_answer=engine.facts["no_answer"])
 
-        return decode
+    return decode
 
-    def gold_decoder(self, features: ReadingFeatures, rows: Sequence[ReadingRecord], schema: None, recipe: Recipe) -> Decoder:
-        settings, none = decode_settings(self, recipe), model_settings(self, recipe).no_answer
 
-        def decode(batch: np.ndarray) -> list[tuple[int, list[Prediction]]]:
-            logits = [window for row in batch for window in gold_logits(features, int(row), longest=settings.max_answer_tokens, no_answer=none)]
-            return decode_batch(logits, batch, features, rows, settings, no_answer=none)
+def gold_decoder(features: ReadingFeatures, rows: Sequence[ReadingRecord], settings: DecodeSettings, *, no_answer: bool) -> Decoder:
+    """The same with gold's own logits."""
 
-        return decode
+    def decode(batch: np.ndarray) -> list[tuple[int, list[Prediction]]]:
+        logits = [
+            window for row in batch for window in gold_logits(features, int(row), longest=settings.max_answer_tokens, no_answer=no_answer)
+        ]
+        return decode_batch(logits, batch, features, rows, settings, no_answer=no_answer)
+
+    return decode

@@ -4,8 +4,8 @@ from ...designs import Designs
 
 DESIGNS = Designs(
     {
-        "casrel": f"{__name__}.casrel_decode:Casrel",
-        "gplinker": f"{__name__}.gplinker_decode:Gplinker",
+        "casrel": f"{__name__}.casrel_design:Casrel",
+        "gplinker": f"{__name__}.gplinker_design:Gplinker",
         "generate": f"{__name__}.generate_decode:Generate",
     }
 )

@@ -24,6 +24,7 @@ from shared.dropout import dropout
 from shared.features.ragged import Ragged
 from shared.features.rows import framed_rows, framed_segments, row_draws, take_rows
 from shared.heads.half_pointer import HalfPointer
+from shared.inference import Graph, Input, Network
 from shared.linear import Linear
 from shared.losses import full_precision, powered_bce, powered_divergence, share
 from shared.norms import ConditionalLayerNorm
@@ -31,6 +32,7 @@ from shared.text import Vocabulary
 
 from ...recipe import Settings
 from ..features import RelationFeatures
+from .casrel_decode import link_types
 
 DISTANCES = 64
 WRONG_DRAWS = 3
@@ -51,12 +53,6 @@ class CasrelSettings(Settings):
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="e: a tag is taught as 1 - e/2 or e/2, not 1 or 0 (links as they are); as tags are rare, take 0.01 or less"
     )
-
-
-def link_types(pairs: Sequence[tuple[str, str]]) -> dict[tuple[int, int], int]:
-    """Every two slots of one predicate, the smaller pair first, numbered: 10 in the official schema."""
-    both = ((a, b) for a, b in combinations(range(len(pairs)), 2) if pairs[a][0] == pairs[b][0])
-    return {pair: number for number, pair in enumerate(both)}
 
 
 class CasrelLogits(NamedTuple):
@@ -97,12 +93,12 @@ class RelationCasrel(nn.Layer):
 
     def examine(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> tuple[paddle.Tensor, CasrelLogits]:
         """The loss [] and the logits that it is made of."""
-        hidden, features = self._encode(batch)  # [b, l, h], [b, l, h]
+        hidden, features = self._encode(paddle.to_tensor(batch["ids"]))  # [b, l, h], [b, l, h]
         subjects, objects, links = self.subject(hidden), None, None  # [b, l, 1, 2]
         if len(batch["rows"]):
             seen = self._condition(features, paddle.to_tensor(batch["rows"]), paddle.to_tensor(batch["spans"]))  # [n, l, h]
             objects = self.object(seen)  # [n, l, p, 2]
-            links = self._link(seen, batch["links"]) if len(batch["links"]) else None  # [m]
+            links = self._link(seen, paddle.to_tensor(batch["links"])) if len(batch["links"]) else None  # [m]
         logits = CasrelLogits(subjects, objects, links)
         return self._loss(logits, batch, self.divisors(batch) if divisors is None else divisors), logits
 
@@ -146,8 +142,8 @@ class RelationCasrel(nn.Layer):
         targets, smoothing = paddle.to_tensor(tags), self.settings.label_smoothing  # [b, l, k, 2]
         return targets * (1.0 - smoothing) + smoothing * 0.5 if smoothing else targets  # [b, l, k, 2]
 
-    def _encode(self, batch: Batch) -> tuple[paddle.Tensor, paddle.Tensor]:
-        encoded = self.backbone(paddle.to_tensor(batch["ids"]))
+    def _encode(self, ids: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
+        encoded = self.backbone(ids)
         rate = self.settings.head_dropout
         hidden = dropout(encoded.hidden, rate, self.training)[:, 1:-1]  # [b, l, h]
         return hidden, dropout(encoded.pre_norm, rate, self.training)[:, 1:-1]  # [b, l, h]
@@ -158,17 +154,16 @@ class RelationCasrel(nn.Layer):
         last = paddle.gather_nd(features, paddle.stack([rows, spans[:, 1]], axis=1))  # [n, h]
         return self.norm(paddle.index_select(features, rows), paddle.concat([first, last], axis=1))  # [n, l, h]
 
-    def _link(self, seen: paddle.Tensor, links: np.ndarray) -> paddle.Tensor:
+    def _link(self, seen: paddle.Tensor, links: paddle.Tensor) -> paddle.Tensor:
         """Logits [m] that two spans are slots of one object. ``links`` [m, 6]: subject, type, first, last, first, last."""
-        subject, kind = paddle.to_tensor(links[:, 0]), paddle.to_tensor(links[:, 1])  # [m], [m]
+        subject, kind = links[:, 0], links[:, 1]  # [m], [m]
 
         def ends(first: int) -> paddle.Tensor:
-            places = [paddle.to_tensor(links[:, first + end]) for end in (0, 1)]  # [m], [m]
-            vectors = [paddle.gather_nd(seen, paddle.stack([subject, place], axis=1)) for place in places]  # [m, h], [m, h]
+            vectors = [paddle.gather_nd(seen, paddle.stack([subject, links[:, first + end]], axis=1)) for end in (0, 1)]  # [m, h], [m, h]
             return paddle.concat(vectors, axis=1)  # [m, 2h]
 
-        gap = np.clip(links[:, 4] - links[:, 2], -DISTANCES, DISTANCES) + DISTANCES  # [m]
-        distance = self.link_distance(paddle.to_tensor(gap))  # [m, k]
+        gap = paddle.clip(links[:, 4] - links[:, 2], -DISTANCES, DISTANCES) + DISTANCES  # [m]
+        distance = self.link_distance(gap)  # [m, k]
         hidden = F.tanh(self.link_left(ends(2)) + self.link_right(ends(4)) + distance)  # [m, k]
         scores = self.link(hidden)  # [m, t]
         of_type = F.one_hot(kind, scores.shape[1]).astype(scores.dtype)  # [m, t]
@@ -233,43 +228,33 @@ class RelationCasrel(nn.Layer):
         ]
 
     # -- prediction ------------------------------------------------------------------------------------------------
-    def head(self, batch: Batch) -> CasrelHead:
-        """The model's answers on one batch, for :func:`tasks.relation.models.casrel_decode.decode_batch`."""
-        return CasrelHead(self, batch)
+    def network(self) -> Network:
+        """For decoding: ``read`` a batch of windows, then ask for ``objects`` of subjects in it, then for ``links`` of their slots."""
 
+        def read(ids: paddle.Tensor, mask: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
+            hidden, features = self._encode(ids)  # [b, l, h], [b, l, h]
+            found = self.subject.probabilities(self.subject(hidden))[:, :, 0]  # [b, l, 2]
+            return found * mask.unsqueeze(-1), features  # [b, l, 2], [b, l, h]
 
-class CasrelHead:
-    """Encodes a batch once; then answers what decoding asks."""
+        def objects(features: paddle.Tensor, mask: paddle.Tensor, rows: paddle.Tensor, spans: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
+            seen = self._condition(features, rows, spans)  # [n, l, h]
+            real = paddle.index_select(mask, rows).unsqueeze([2, 3])  # [n, l, 1, 1]
+            return self.object.probabilities(self.object(seen)) * real, seen  # [n, l, p, 2], [n, l, h]
 
-    def __init__(self, model: RelationCasrel, batch: Batch):
-        self.model = model
-        with paddle.no_grad():
-            hidden, self._features = model._encode(batch)  # [b, l, h], [b, l, h]
-            mask = paddle.to_tensor(batch["mask"]).unsqueeze(-1)  # [b, l, 1]
-            found = model.subject.probabilities(model.subject(hidden))[:, :, 0]  # [b, l, 2]
-            self._subjects: np.ndarray = (found * mask).numpy()  # [b, l, 2]
-        self._mask = batch["mask"]
-        self._seen: paddle.Tensor | None = None
+        def links(seen: paddle.Tensor, links: paddle.Tensor) -> tuple[paddle.Tensor]:
+            return (F.sigmoid(self._link(seen, links)),)  # [m]
 
-    def subjects(self) -> np.ndarray:
-        """Probability that a subject starts and ends at each token, [b, l, 2]."""
-        return self._subjects
-
-    def objects(self, rows: np.ndarray, spans: np.ndarray) -> np.ndarray:
-        """The same for the objects of the subjects ``spans`` [n, 2] in the windows ``rows`` [n], [n, l, p, 2]."""
-        model = self.model
-        with paddle.no_grad():
-            self._seen = model._condition(self._features, paddle.to_tensor(rows), paddle.to_tensor(spans))  # [n, l, h]
-            found = model.object.probabilities(model.object(self._seen)).numpy()  # [n, l, p, 2]
-        real: np.ndarray = found * self._mask[rows][:, :, None, None]  # [n, l, p, 2]
-        return real
-
-    def links(self, links: np.ndarray) -> np.ndarray:
-        """Probability that two spans are slots of one object, [m]. ``links`` [m, 6]: subject (as last asked for), type, first, last,
-        first, last."""
-        with paddle.no_grad():
-            linked: np.ndarray = F.sigmoid(self.model._link(self._seen, links)).numpy()  # [m]
-        return linked
+        h = self.backbone.config.hidden_size
+        mask, features, seen = Input(("b", "l")), Input(("b", "l", h)), Input(("n", "l", h))
+        rows, spans = Input(("n",), "int64"), Input(("n", 2), "int64")
+        return Network(
+            self,
+            {
+                "read": Graph(read, {"ids": Input(("b", "t"), "int64"), "mask": mask}, ("subjects", "features")),
+                "objects": Graph(objects, {"features": features, "mask": mask, "rows": rows, "spans": spans}, ("objects", "seen")),
+                "links": Graph(links, {"seen": seen, "links": Input(("m", 6), "int64")}, ("linked",)),
+            },
+        )
 
 
 def wrong_subjects(

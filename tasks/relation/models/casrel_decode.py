@@ -1,6 +1,6 @@
 """CasRel: from tag probabilities on the window grid to triples of the windows, for predict, extract, evaluate and roundtrip alike.
 
-Notation: b windows, l tokens, n subjects, p (predicate, slot) pairs, m pairs of spans.
+Notation: b windows, l tokens, n subjects, p (predicate, slot) pairs, m pairs of spans. Needs numpy only.
 """
 
 from __future__ import annotations
@@ -8,34 +8,33 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations, product
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from pydantic import Field
 
-from shared.heads.half_pointer import all_pairs, nearest_pairs
+from shared.features.rows import framed_rows
+from shared.heads.half_pointer_decode import all_pairs, nearest_pairs
 from shared.text import Vocabulary
 
-from ...designs import Decoder, decode_settings, model_settings
-from ...recipe import Recipe, Settings
 from ..features import RelationFeatures
 from ..predictions import Found, Span
-from ..records import RelationRecord
 from ..schema import VALUE, RelationSchema
-from .casrel import CasrelSettings, RelationCasrel, link_types
+
+if TYPE_CHECKING:
+    from shared.inference import Engine
+
+    from ...designs import Decoder
+    from .casrel_design import DecodeSettings
 
 MOST_LINKED = 12
 CONDITIONED_TOKENS = 1 << 16
 """Padded tokens that a head is asked about at once: each subject takes its whole window again."""
 
 
-class DecodeSettings(Settings):
-    """The ``[decode]`` table: probabilities above which a subject, an object and a link between slots count. Spans are in tokens."""
-
-    subject_threshold: float = Field(0.4, gt=0, lt=1)
-    object_threshold: float = Field(0.4, gt=0, lt=1)
-    link_threshold: float = Field(0.5, gt=0, lt=1)
-    max_span: int = Field(64, ge=1, description="longest subject or object")
+def link_types(pairs: Sequence[tuple[str, str]]) -> dict[tuple[int, int], int]:
+    """Every two slots of one predicate, the smaller pair first, numbered: 10 in the official schema."""
+    both = ((a, b) for a, b in combinations(range(len(pairs)), 2) if pairs[a][0] == pairs[b][0])
+    return {pair: number for number, pair in enumerate(both)}
 
 
 class Head(Protocol):
@@ -164,6 +163,31 @@ def _assemble(
                 yield (value, *chosen), min(scores, default=1.0)
 
 
+class EngineHead:
+    """What the network of a :class:`tasks.relation.models.casrel.RelationCasrel` answers on one batch; the encoder reads it once."""
+
+    def __init__(self, engine: Engine, ids: np.ndarray, mask: np.ndarray):
+        """``ids`` [b, l + 2] between [CLS] and [SEP], ``mask`` [b, l] float32."""
+        self._engine, self._mask = engine, mask
+        self._read = engine.run("read", {"ids": ids, "mask": mask}, keep=("features",))
+        self._seen: Any = None
+
+    def subjects(self) -> np.ndarray:
+        found: np.ndarray = self._read["subjects"]  # [b, l, 2]
+        return found
+
+    def objects(self, rows: np.ndarray, spans: np.ndarray) -> np.ndarray:
+        inputs = {"features": self._read["features"], "mask": self._mask, "rows": rows, "spans": spans}
+        made = self._engine.run("objects", inputs, keep=("seen",))
+        self._seen = made["seen"]
+        found: np.ndarray = made["objects"]  # [n, l, p, 2]
+        return found
+
+    def links(self, links: np.ndarray) -> np.ndarray:
+        found: np.ndarray = self._engine.run("links", {"seen": self._seen, "links": links})["linked"]  # [m]
+        return found
+
+
 class GoldHead:
     """Gold as a head: what a model without fault would answer on the windows ``rows`` of labelled features."""
 
@@ -202,42 +226,25 @@ class GoldHead:
         return np.asarray(answers, dtype=np.float32)  # [m]
 
 
-class Casrel:
-    """The design ``casrel``."""
+def engine_decoder(
+    engine: Engine, features: RelationFeatures, schema: RelationSchema, vocabulary: Vocabulary, settings: DecodeSettings
+) -> Decoder:
+    """Triples of the windows of ``features`` by the network of a :class:`tasks.relation.models.casrel.RelationCasrel`."""
+    types = link_types(schema.pairs)
 
-    settings = CasrelSettings
-    decode_settings = DecodeSettings
+    def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
+        ids, lengths = framed_rows(features.ids, batch, first=vocabulary.cls_id, last=vocabulary.sep_id, padding=vocabulary.pad_id)
+        mask = (np.arange(ids.shape[1] - 2) < lengths[:, None]).astype(np.float32)  # [b, l]
+        return decode_batch(EngineHead(engine, ids, mask), batch, features, schema, types, settings)
 
-    def build(self, backbone: Any, schema: RelationSchema, recipe: Recipe) -> RelationCasrel:
-        return RelationCasrel(backbone, pairs=schema.pairs, settings=model_settings(self, recipe), seed=recipe.training.seed)
+    return decode
 
-    def decoder(
-        self,
-        model: RelationCasrel,
-        features: RelationFeatures,
-        rows: Sequence[RelationRecord],
-        schema: RelationSchema,
-        vocabulary: Vocabulary,
-        recipe: Recipe,
-        *,
-        floor: float | None = None,
-    ) -> Decoder:
-        settings: DecodeSettings = decode_settings(self, recipe)
-        if floor is not None:
-            settings = settings.model_copy(update={"subject_threshold": floor, "object_threshold": floor, "link_threshold": floor})
 
-        def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
-            head = model.head(model.collate(features, batch, vocabulary, labelled=False))
-            return decode_batch(head, batch, features, schema, model.link_types, settings)
+def gold_decoder(features: RelationFeatures, schema: RelationSchema, settings: DecodeSettings) -> Decoder:
+    """The same with gold as the head."""
+    types = link_types(schema.pairs)
 
-        return decode
+    def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
+        return decode_batch(GoldHead(features, batch, len(schema.pairs), types), batch, features, schema, types, settings)
 
-    def gold_decoder(
-        self, features: RelationFeatures, rows: Sequence[RelationRecord], schema: RelationSchema, recipe: Recipe
-    ) -> Decoder:
-        types, settings = link_types(schema.pairs), decode_settings(self, recipe)
-
-        def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
-            return decode_batch(GoldHead(features, batch, len(schema.pairs), types), batch, features, schema, types, settings)
-
-        return decode
+    return decode

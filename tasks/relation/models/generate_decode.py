@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from shared.decoding import Hypothesis
+from shared.inference import Engine
 from shared.text import Vocabulary
 
 from ...designs import Decoder, decode_settings, model_settings
-from ...generation_decode import gold_group_decoder, group_decoder
+from ...generation_decode import gold_group_decoder, group_decoder, layer_of
 from ...generation_groups import Tokens, read
 from ...generation_search import GenerateDecodeSettings, Reading, Stated, choose, place_of
 from ...generation_words import Codes
@@ -81,7 +82,7 @@ class Generate:
 
     def decoder(
         self,
-        model: RelationGenerator,
+        engine: Engine,
         features: RelationFeatures,
         rows: Sequence[RelationRecord],
         schema: RelationSchema,
@@ -90,6 +91,7 @@ class Generate:
         *,
         floor: float | None = None,
     ) -> Decoder:
+        model: RelationGenerator = layer_of(engine)
         settings: GenerateDecodeSettings = decode_settings(self, recipe)
         form = model.relation_form
 

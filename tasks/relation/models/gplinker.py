@@ -8,20 +8,20 @@ Notation: b windows, p (predicate, slot) pairs, t kinds of links between slots, 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from shared.backbone import Backbone
+from shared.inference import Network
 from shared.text import Vocabulary
 
-from ...gplinker import Gplinker, GplinkerSettings, places_of, unlabelled_batch
+from ...gplinker import Gplinker, GplinkerSettings
+from ...gplinker_decode import unlabelled_batch
 from ..features import RelationFeatures
 from ..schema import RelationSchema
-from .casrel import link_types
+from .gplinker_decode import Labels, gold_places
 
 
 class RelationGplinkerSettings(GplinkerSettings):
@@ -32,47 +32,13 @@ class RelationGplinkerSettings(GplinkerSettings):
     )
 
 
-class Labels(NamedTuple):
-    """What the pointers' labels are. Of spans: ``subject`` and ``object`` [p] of each pair, ``spans`` in all, subjects' before objects'.
-
-    Of links: the pairs, then ``slots``: two pairs to the number behind them.
-    """
-
-    subject: tuple[int, ...]
-    object: tuple[int, ...]
-    spans: int
-    slots: Mapping[tuple[int, int], int]
-
-    @property
-    def links(self) -> int:
-        return len(self.subject) + len(self.slots)
-
-    @property
-    def subjects(self) -> int:
-        """How many labels of spans are subjects'."""
-        return max(self.subject) + 1
-
-    @classmethod
-    def of(cls, schema: RelationSchema, entities: str) -> Labels:
-        subjects = [schema.subject_types[predicate] if entities == "type" else "" for predicate, _ in schema.pairs]
-        objects = [schema.object_types[predicate][slot] if entities == "type" else "" for predicate, slot in schema.pairs]
-        kinds = {name: number for number, name in enumerate(dict.fromkeys(subjects))}
-        others = {name: len(kinds) + number for number, name in enumerate(dict.fromkeys(objects))}
-        return cls(
-            subject=tuple(kinds[name] for name in subjects),
-            object=tuple(others[name] for name in objects),
-            spans=len(kinds) + len(others),
-            slots={pair: len(subjects) + number for pair, number in link_types(schema.pairs).items()},
-        )
-
-
 class RelationGplinker(Gplinker):
     """``schema``: whose pairs and types the labels are made of."""
 
     def __init__(self, backbone: Backbone, *, schema: RelationSchema, settings: RelationGplinkerSettings):
         labels = Labels.of(schema, settings.entities)
         super().__init__(backbone, spans=labels.spans, links=labels.links, directed=True, settings=settings)
-        self.labels = labels
+        self.labels, self.entities = labels, settings.entities
 
     def training_lengths(self, features: RelationFeatures) -> np.ndarray:
         """Tokens of each window, [w]."""
@@ -88,23 +54,6 @@ class RelationGplinker(Gplinker):
             batch["spans"], batch["heads"], batch["tails"] = gold_places(features, rows, self.labels)  # [n, 4] each
         return batch
 
-
-def gold_places(features: RelationFeatures, rows: Sequence[int] | np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Right pairs of the windows ``rows`` [b]: of spans, heads and tails, [n, 4] each of (row, label, first, last)."""
-    spans: list[tuple[int, int, int, int]] = []
-    heads: list[tuple[int, int, int, int]] = []
-    tails: list[tuple[int, int, int, int]] = []
-    for position, row in enumerate(rows):
-        mentions = defaultdict(list)
-        for subject, first, last in features.subjects[row].tolist():
-            mentions[subject].append((first, last))
-        for subject, pair, first, last in features.objects[row].tolist():
-            spans.append((position, labels.object[pair], first, last))
-            for start, end in mentions[subject]:
-                spans.append((position, labels.subject[pair], start, end))
-                heads.append((position, pair, start, first))
-                tails.append((position, pair, end, last))
-        for _, pair, first, last, other, start, end in features.links[row].tolist():
-            heads.append((position, labels.slots[pair, other], first, start))
-            tails.append((position, labels.slots[pair, other], last, end))
-    return places_of(spans), places_of(heads), places_of(tails)
+    def network(self, **facts: Any) -> Network:
+        """As :meth:`Gplinker.network`; what the labels of spans are is a fact."""
+        return super().network(entities=self.entities, **facts)

@@ -1,40 +1,66 @@
 """GPLinker: from scores of pairs of tokens to triples of the windows, for predict, extract, evaluate and roundtrip alike.
 
-Notation: s subject spans, o object spans, p (predicate, slot) pairs, n candidates.
+Notation: s subject spans, o object spans, p (predicate, slot) pairs, n candidates. Needs numpy only.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from shared.heads.pair_decode import AT_ONCE
 from shared.text import Vocabulary
 
 from ...cliques import maximal_cliques
-from ...designs import Decoder, decode_settings, model_settings
-from ...gplinker import GplinkerTables, gold_tables, logit, probabilities
-from ...recipe import Recipe, Settings
+from ...gplinker_decode import GplinkerTables, gold_tables, logit, places_of, probabilities, tables_of
 from ..features import RelationFeatures
 from ..predictions import Found, Span
-from ..records import RelationRecord
 from ..schema import VALUE, RelationSchema
-from .gplinker import Labels, RelationGplinker, RelationGplinkerSettings, gold_places
+from .casrel_decode import link_types
+
+if TYPE_CHECKING:
+    from shared.inference import Engine
+
+    from ...designs import Decoder
+    from .gplinker_design import DecodeSettings
 
 
-class DecodeSettings(Settings):
-    """The ``[decode]`` table: probabilities above which a span and a link count. Spans are in tokens."""
+class Labels(NamedTuple):
+    """What the pointers' labels are. Of spans: ``subject`` and ``object`` [p] of each pair, ``spans`` in all, subjects' before objects'.
 
-    span_threshold: float = Field(0.5, gt=0, lt=1)
-    link_threshold: float = Field(0.5, gt=0, lt=1, description="of a subject with an object")
-    slot_threshold: float = Field(0.5, gt=0, lt=1, description="of two slots of one object")
-    max_span: int = Field(64, ge=1, description="longest subject or object")
-    max_spans: int = Field(200, ge=1, description="subjects and objects that a window is searched with, the surest; texts have a handful")
+    Of links: the pairs, then ``slots``: two pairs to the number behind them.
+    """
+
+    subject: tuple[int, ...]
+    object: tuple[int, ...]
+    spans: int
+    slots: Mapping[tuple[int, int], int]
+
+    @property
+    def links(self) -> int:
+        return len(self.subject) + len(self.slots)
+
+    @property
+    def subjects(self) -> int:
+        """How many labels of spans are subjects'."""
+        return max(self.subject) + 1
+
+    @classmethod
+    def of(cls, schema: RelationSchema, entities: str) -> Labels:
+        subjects = [schema.subject_types[predicate] if entities == "type" else "" for predicate, _ in schema.pairs]
+        objects = [schema.object_types[predicate][slot] if entities == "type" else "" for predicate, slot in schema.pairs]
+        kinds = {name: number for number, name in enumerate(dict.fromkeys(subjects))}
+        others = {name: len(kinds) + number for number, name in enumerate(dict.fromkeys(objects))}
+        return cls(
+            subject=tuple(kinds[name] for name in subjects),
+            object=tuple(others[name] for name in objects),
+            spans=len(kinds) + len(others),
+            slots={pair: len(subjects) + number for pair, number in link_types(schema.pairs).items()},
+        )
 
 
 class Spans(NamedTuple):
@@ -154,48 +180,49 @@ def _slot_scores(tables: GplinkerTables, row: int, slots: Sequence[tuple[int, Sp
     return scores
 
 
-class Gplinker:
-    """The design ``gplinker``."""
+def gold_places(features: RelationFeatures, rows: Sequence[int] | np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Right pairs of the windows ``rows`` [b]: of spans, heads and tails, [n, 4] each of (row, label, first, last)."""
+    spans: list[tuple[int, int, int, int]] = []
+    heads: list[tuple[int, int, int, int]] = []
+    tails: list[tuple[int, int, int, int]] = []
+    for position, row in enumerate(rows):
+        mentions = defaultdict(list)
+        for subject, first, last in features.subjects[row].tolist():
+            mentions[subject].append((first, last))
+        for subject, pair, first, last in features.objects[row].tolist():
+            spans.append((position, labels.object[pair], first, last))
+            for start, end in mentions[subject]:
+                spans.append((position, labels.subject[pair], start, end))
+                heads.append((position, pair, start, first))
+                tails.append((position, pair, end, last))
+        for _, pair, first, last, other, start, end in features.links[row].tolist():
+            heads.append((position, labels.slots[pair, other], first, start))
+            tails.append((position, labels.slots[pair, other], last, end))
+    return places_of(spans), places_of(heads), places_of(tails)
 
-    settings = RelationGplinkerSettings
-    decode_settings = DecodeSettings
 
-    def build(self, backbone: Any, schema: RelationSchema, recipe: Recipe) -> RelationGplinker:
-        return RelationGplinker(backbone, schema=schema, settings=model_settings(self, recipe))
+def engine_decoder(
+    engine: Engine, features: RelationFeatures, schema: RelationSchema, vocabulary: Vocabulary, settings: DecodeSettings
+) -> Decoder:
+    """Triples of the windows of ``features`` by the network of a :class:`tasks.relation.models.gplinker.RelationGplinker`."""
+    labels = Labels.of(schema, engine.facts["entities"])
 
-    def decoder(
-        self,
-        model: RelationGplinker,
-        features: RelationFeatures,
-        rows: Sequence[RelationRecord],
-        schema: RelationSchema,
-        vocabulary: Vocabulary,
-        recipe: Recipe,
-        *,
-        floor: float | None = None,
-    ) -> Decoder:
-        settings: DecodeSettings = decode_settings(self, recipe)
-        if floor is not None:
-            settings = settings.model_copy(update={"span_threshold": floor, "link_threshold": floor, "slot_threshold": floor})
+    def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
+        found: list[tuple[int, Found]] = []
+        for part, tables in tables_of(engine, features.ids, batch, vocabulary):
+            found += decode_tables(tables, part, schema, labels, settings)
+        return found
 
-        def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
-            found: list[tuple[int, Found]] = []
-            for part in model.parts_of(batch, features.ids.lengths[batch]):
-                tables = model.tables(model.collate(features, part, vocabulary, labelled=False))
-                found += decode_tables(tables, part, schema, model.labels, settings)
-            return found
+    return decode
 
-        return decode
 
-    def gold_decoder(
-        self, features: RelationFeatures, rows: Sequence[RelationRecord], schema: RelationSchema, recipe: Recipe
-    ) -> Decoder:
-        labels, settings = Labels.of(schema, model_settings(self, recipe).entities), decode_settings(self, recipe)
+def gold_decoder(features: RelationFeatures, schema: RelationSchema, entities: str, settings: DecodeSettings) -> Decoder:
+    """The same with gold's own pairs."""
+    labels = Labels.of(schema, entities)
 
-        def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
-            length = int(features.ids.lengths[batch].max())
-            places = gold_places(features, batch, labels)
-            tables = gold_tables(places, spans=labels.spans, links=labels.links, length=length)
-            return list(decode_tables(tables, batch, schema, labels, settings))
+    def decode(batch: np.ndarray) -> list[tuple[int, Found]]:
+        length = int(features.ids.lengths[batch].max())
+        tables = gold_tables(gold_places(features, batch, labels), spans=labels.spans, links=labels.links, length=length)
+        return list(decode_tables(tables, batch, schema, labels, settings))
 
-        return decode
+    return decode

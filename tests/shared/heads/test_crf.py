@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.heads.crf import FORBIDDEN, LinearChainCRF, bio_constraints
-from shared.heads.crf_decode import bio_spans, forward_backward, segment_log_probability, viterbi
+from shared.heads.crf import LinearChainCRF
+from shared.heads.crf_decode import FORBIDDEN, bio_constraints, bio_spans, forward_backward, segment_log_probability, viterbi
 
 NODES = np.array([[0.5, -0.2, 0.1], [0.3, 0.8, -0.5], [-0.1, 0.4, 0.9], [0.2, 0.0, 0.6]], dtype=np.float32)[None, :, None]  # [1, 4, 1, 3]
 MOVES = np.array([[0.1, -0.3, 0.2], [0.4, 0.0, -0.2], [-0.5, 0.3, 0.6]], dtype=np.float32)[None]  # [1, 3, 3]

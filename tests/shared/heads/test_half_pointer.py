@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.heads.half_pointer import HalfPointer, all_pairs, nearest_pairs, span_tags
+from shared.heads.half_pointer import HalfPointer, span_tags
+from shared.heads.half_pointer_decode import all_pairs, nearest_pairs
 
 places = st.lists(st.integers(0, 30), max_size=8, unique=True).map(sorted)
 

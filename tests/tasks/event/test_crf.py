@@ -6,7 +6,8 @@ import pytest
 
 from shared.backbone import Backbone, BackboneConfig
 from shared.text import Tokenizer, Vocabulary
-from tasks.event.models.crf import CrfSettings, EventCrf, gold_tags
+from tasks.event.models.crf import CrfSettings, EventCrf
+from tasks.event.models.crf_decode import gold_tags
 from tasks.event.records import Argument, Event, EventRecord
 from tasks.event.schema import EventSchema
 from tasks.recipe import FeatureSettings

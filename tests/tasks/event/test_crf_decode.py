@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.heads.crf import FORBIDDEN, bio_constraints
+from shared.heads.crf_decode import FORBIDDEN, bio_constraints
 from shared.text import Tokenizer, Vocabulary
 from tasks.event.features import make_features
-from tasks.event.models.crf import gold_tags
-from tasks.event.models.crf_decode import decode_batch, gold_emissions
+from tasks.event.models.crf_decode import decode_batch, gold_emissions, gold_tags
 from tasks.event.predictions import Prediction, to_predictions
 from tasks.event.records import Argument, Event, EventRecord, read_records
 from tasks.event.schema import EventSchema

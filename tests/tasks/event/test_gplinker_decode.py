@@ -14,12 +14,12 @@ from shared.text import Tokenizer, Vocabulary
 from shared.text.windows import WindowSpan
 from tasks.event.features import make_features
 from tasks.event.mistakes import MIXED, PART
-from tasks.event.models.gplinker import gold_places, types_of_pairs
-from tasks.event.models.gplinker_decode import DecodeSettings, decode_tables
+from tasks.event.models.gplinker_decode import decode_tables, gold_places, types_of_pairs
+from tasks.event.models.gplinker_design import DecodeSettings
 from tasks.event.predictions import Prediction, WindowLink, as_events, to_predictions
 from tasks.event.records import Argument, Event, EventRecord, read_records, write_records
 from tasks.event.schema import EventSchema
-from tasks.gplinker import GplinkerTables
+from tasks.gplinker_decode import GplinkerTables
 from tasks.recipe import FeatureSettings, load_recipe
 from tasks.registry import get_task
 

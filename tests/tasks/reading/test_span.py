@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis.strategies import integers, lists
 
 from shared.backbone import Backbone, BackboneConfig
+from shared.inference import EagerEngine
 from shared.text import Tokenizer, Vocabulary
 from tasks.reading.features import make_features
-from tasks.reading.models.span import ReadingSpan, SpanSettings, mark_asked
-from tasks.reading.models.span_decode import DecodeSettings, decode_batch
+from tasks.reading.models.span import ReadingSpan, SpanSettings
+from tasks.reading.models.span_batch import mark_asked
+from tasks.reading.models.span_decode import decode_batch, engine_logits
+from tasks.reading.models.span_design import DecodeSettings
 from tasks.reading.records import Answer, ReadingRecord
 
 from ..parts import check_divergence, check_half_precision, check_parts_add_up, check_replacement, check_smoothing
@@ -55,7 +58,7 @@ def model(*, spread=0.0, seed=0, num_segments=2, hidden_size=16, **settings):
 
 
 def outputs(built, features, rows, padded_tokens=4096):
-    return built.outputs(built.collate(features, np.asarray(rows), VOCABULARY, labelled=False), padded_tokens=padded_tokens)
+    return engine_logits(EagerEngine(built.network()), features, rows, VOCABULARY, padded_tokens=padded_tokens)
 
 
 def token_probabilities(features, row, logits):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from shared.text import Tokenizer, Vocabulary
 from tasks.reading.features import make_features
-from tasks.reading.models.span_decode import DecodeSettings, best_spans, decode_batch, gold_logits
+from tasks.reading.models.span_decode import best_spans, decode_batch, gold_logits
+from tasks.reading.models.span_design import DecodeSettings
 from tasks.reading.predictions import Prediction
 from tasks.reading.records import Answer, ReadingRecord, read_records
 from tasks.recipe import load_recipe

@@ -10,7 +10,8 @@ from shared.errors import InputError
 from shared.text import Tokenizer
 from tasks.reading.features import make_features
 from tasks.reading.models.span_batch import cropped
-from tasks.reading.models.span_decode import DecodeSettings, best_spans, decode_batch, gold_logits, null_probability
+from tasks.reading.models.span_decode import best_spans, decode_batch, gold_logits, null_probability
+from tasks.reading.models.span_design import DecodeSettings
 from tasks.reading.paraphrases import Paraphrase, with_paraphrases
 from tasks.reading.records import ReadingRecord
 from tasks.recipe import load_recipe

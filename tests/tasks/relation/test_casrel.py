@@ -5,12 +5,13 @@ import paddle
 import pytest
 
 from shared.backbone import Backbone, BackboneConfig
+from shared.inference import EagerEngine
 from shared.optim import parameter_groups
 from shared.text import Tokenizer, Vocabulary
 from tasks.recipe import FeatureSettings, load_recipe
 from tasks.registry import get_task
-from tasks.relation.models.casrel import DISTANCES, CasrelLogits, CasrelSettings, RelationCasrel, link_types, wrong_subjects
-from tasks.relation.models.casrel_decode import GoldHead
+from tasks.relation.models.casrel import DISTANCES, CasrelLogits, CasrelSettings, RelationCasrel, wrong_subjects
+from tasks.relation.models.casrel_decode import EngineHead, GoldHead, link_types
 from tasks.relation.predictions import Prediction
 from tasks.relation.records import RelationRecord, Spo
 from tasks.relation.schema import RelationSchema
@@ -54,6 +55,11 @@ def model(seed=0, **given):
     built = RelationCasrel(Backbone(config), pairs=SCHEMA.pairs, settings=CasrelSettings(link_size=8, **given), seed=seed)
     built.eval()
     return built
+
+
+def head_of(built, batch):
+    """What the model answers on a batch."""
+    return EngineHead(EagerEngine(built.network()), batch["ids"], batch["mask"])
 
 
 def shaken(spread=0.3, **given):
@@ -187,7 +193,7 @@ def test_objects_equal_a_hand_computation():
     logits = (seen @ weights["object.project.weight"] + weights["object.project.bias"]).reshape(-1, 3, 2)  # [l, p, 2]
     expected = (1 / (1 + np.exp(-logits))) ** 4  # [l, p, 2]
     length = len(ROWS[1].text)
-    head = built.head(batch)
+    head = head_of(built, batch)
     found = head.objects(np.array([1]), np.array([[3, 4]]))[0]  # [l, p, 2]
     np.testing.assert_allclose(found[:length], expected[:length], rtol=1e-3, atol=1e-5)
     assert not found[length:].any()
@@ -208,7 +214,7 @@ def test_each_type_of_link_has_its_own_output():
     built = RelationCasrel(Backbone(config), pairs=pairs, settings=CasrelSettings())
     built.eval()
     built.link.bias.set_value(paddle.to_tensor([9.0, -9.0]))
-    head = built.head(collate(built, [0], labelled=False))
+    head = head_of(built, collate(built, [0], labelled=False))
     head.objects(np.array([0]), np.array([[0, 2]]))
     first, second = head.links(np.array([[0, 0, 4, 5, 8, 9], [0, 1, 4, 5, 8, 9]]))
     assert first > 0.99 and second < 0.01
@@ -216,7 +222,7 @@ def test_each_type_of_link_has_its_own_output():
 
 def expected_loss(built, batch, smoothing=0.0):
     """Averaged over real tokens: once each for subjects and links, over the tokens that each asked subject sees for objects."""
-    head = built.head(batch)
+    head = head_of(built, batch)
     found = head.subjects()[:, :, None].astype(np.float64)  # [b, l, 1, 2]
     objects = head.objects(batch["rows"], batch["spans"]).astype(np.float64)  # [n, l, p, 2]
     linked = head.links(batch["links"]).astype(np.float64)  # [m]
@@ -245,7 +251,7 @@ def test_subjects_are_squared_sigmoids_hidden_behind_the_end():
     with paddle.no_grad():
         hidden = built.backbone(paddle.to_tensor(batch["ids"])).hidden[:, 1:-1]  # [b, l, h]
         logits = built.subject(hidden).numpy()[:, :, 0]  # [b, l, 2]
-    found = built.head(batch).subjects()
+    found = head_of(built, batch).subjects()
     length = len(ROWS[3].text)
     np.testing.assert_allclose(found[0], (1 / (1 + np.exp(-logits[0]))) ** 2, rtol=1e-4, atol=1e-6)
     assert found[1, :length].all() and not found[1, length:].any()
@@ -255,11 +261,11 @@ def test_a_batch_answers_as_its_rows_alone():
     built = shaken()
     rows = [0, 1, 2, 3]
     where, spans = np.array([0, 3, 1, 3]), np.array([[0, 2], [0, 1], [3, 5], [4, 4]])
-    head = built.head(collate(built, rows, labelled=False))
+    head = head_of(built, collate(built, rows, labelled=False))
     together, tags = head.subjects(), head.objects(where, spans)
     for row in rows:
         length = len(ROWS[row].text)
-        alone = built.head(collate(built, [row], labelled=False))
+        alone = head_of(built, collate(built, [row], labelled=False))
         np.testing.assert_allclose(together[row, :length], alone.subjects()[0], atol=1e-5)
         own = np.flatnonzero(where == row)
         if len(own):
@@ -271,7 +277,7 @@ def test_links_weigh_distance_no_further_than_they_know():
     built = shaken()
     far = "高" * 200
     features = TASK.make_features([RelationRecord(far)], SCHEMA, Tokenizer(VOCABULARY), FeatureSettings(window=254, overlap=10))
-    head = built.head(built.collate(features, np.array([0]), VOCABULARY, labelled=False))
+    head = head_of(built, built.collate(features, np.array([0]), VOCABULARY, labelled=False))
     head.objects(np.array([0]), np.array([[0, 0]]))
     for link in ([0, 0, 0, 0, 199, 199], [0, 0, 199, 199, 0, 0]):
         assert 0 <= head.links(np.array([link]))[0] <= 1
@@ -366,7 +372,7 @@ def test_every_weight_gets_a_gradient():
 
 def test_new_links_are_undecided():
     built = model()
-    head = built.head(collate(built, [0], labelled=False))
+    head = head_of(built, collate(built, [0], labelled=False))
     head.objects(np.array([0]), np.array([[0, 2]]))
     spans = np.array([[0, 0, a, a + 1, b, b + 1] for a in range(0, 16, 2) for b in range(0, 16, 3)])
     np.testing.assert_allclose(head.links(spans), 0.5, atol=0.1)

@@ -14,8 +14,8 @@ from tasks.recipe import FeatureSettings, load_recipe
 from tasks.registry import get_task
 from tasks.relation.features import make_features
 from tasks.relation.models import casrel_decode as decode
-from tasks.relation.models.casrel import link_types
-from tasks.relation.models.casrel_decode import DecodeSettings, GoldHead, decode_batch
+from tasks.relation.models.casrel_decode import GoldHead, decode_batch, link_types
+from tasks.relation.models.casrel_design import DecodeSettings
 from tasks.relation.predictions import to_predictions
 from tasks.relation.records import RelationRecord, Spo, read_records
 from tasks.relation.schema import RelationSchema

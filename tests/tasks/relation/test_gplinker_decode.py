@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from shared.heads.pair_decode import FullTable, PartsTable
 from shared.text import Tokenizer, Vocabulary
-from tasks.gplinker import GplinkerTables
+from tasks.gplinker_decode import GplinkerTables
 from tasks.recipe import FeatureSettings, load_recipe
 from tasks.registry import get_task
 from tasks.relation.features import make_features
 from tasks.relation.models import gplinker_decode
-from tasks.relation.models.gplinker import Labels, gold_places
-from tasks.relation.models.gplinker_decode import DecodeSettings, decode_tables
+from tasks.relation.models.gplinker_decode import Labels, decode_tables, gold_places
+from tasks.relation.models.gplinker_design import DecodeSettings
 from tasks.relation.predictions import to_predictions
 from tasks.relation.records import read_records
 from tasks.relation.schema import RelationSchema

@@ -1,0 +1,107 @@
+"""Graphs recorded by ``paddle.jit`` and run by ``paddle.inference``: oneDNN's kernels on a CPU, no Python between two operations."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from ..training.checkpoint import save_arrays
+from .network import Graph, Network
+from .recorded import CONSTANTS, read_manifest, write_manifest
+
+KIND = "static"
+
+
+class _Recorded(nn.Layer):
+    """One graph as a layer, which is what ``paddle.jit`` records."""
+
+    def __init__(self, layer: nn.Layer, function: Callable[..., tuple[paddle.Tensor, ...]]):
+        super().__init__()
+        self.layer, self.function = layer, function
+
+    def forward(self, *inputs: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
+        return self.function(*inputs)
+
+
+def record(network: Network, folder: Path) -> None:
+    """Writes the graphs of ``network`` to ``folder``, with the weights as they are. The layer must not be training."""
+    record_graphs(network, folder)
+    save_arrays(folder / CONSTANTS, network.constants)
+    write_manifest(folder, network, KIND)
+
+
+def record_graphs(network: Network, folder: Path) -> dict[str, tuple[Path, Path]]:
+    """The graphs alone: under each name the file of the program and that of its weights."""
+    if network.layer.training:
+        raise ValueError("the layer is in training: call eval() before its graphs are recorded")
+    return {name: _record(network.layer, name, graph, folder) for name, graph in network.graphs.items()}
+
+
+def _record(layer: nn.Layer, name: str, graph: Graph, folder: Path) -> tuple[Path, Path]:
+    specs = [
+        paddle.static.InputSpec([axis if isinstance(axis, int) else None for axis in given.axes], given.dtype, key)
+        for key, given in graph.inputs.items()
+    ]
+    wrapped = _Recorded(layer, graph.function)
+    wrapped.eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # paddle asks a graph's tensors for their place, which they do not have
+        paddle.jit.save(paddle.jit.to_static(wrapped, input_spec=specs, full_graph=True), str(folder / name))
+    return program_of(folder, name), folder / f"{name}.pdiparams"
+
+
+def program_of(folder: Path, name: str) -> Path:
+    """The file of a recorded graph: JSON by paddle 3, a protocol buffer by paddle 2."""
+    newer = folder / f"{name}.json"
+    return newer if newer.is_file() else folder / f"{name}.pdmodel"
+
+
+class StaticEngine:
+    """Runs what :func:`record` wrote, on the device that paddle is set to. Raises InputError for a damaged folder."""
+
+    name = KIND
+
+    def __init__(self, folder: Path, *, threads: int | None = None):
+        self.recorded = read_manifest(folder, KIND)
+        self._predictors = {name: _predictor(folder, name, threads) for name in self.recorded.graphs}
+
+    @property
+    def constants(self) -> Mapping[str, np.ndarray]:
+        return self.recorded.constants
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self.recorded.facts
+
+    def run(self, graph: str, inputs: Mapping[str, Any], *, keep: Collection[str] = ()) -> dict[str, Any]:
+        """As :class:`Engine`; a kept value is an array like any other."""
+        predictor, found = self._predictors[graph], self.recorded.graphs[graph]
+        for name, kind in found.inputs.items():
+            predictor.get_input_handle(name).copy_from_cpu(np.ascontiguousarray(inputs[name], dtype=kind))
+        predictor.run()
+        outputs = (predictor.get_output_handle(name).copy_to_cpu() for name in predictor.get_output_names())
+        return dict(zip(found.outputs, outputs, strict=True))
+
+
+def _predictor(folder: Path, name: str, threads: int | None) -> Any:
+    from paddle import inference
+
+    from ..environment import usable_cores
+
+    config = inference.Config(str(program_of(folder, name)), str(folder / f"{name}.pdiparams"))
+    if paddle.device.get_device().startswith("gpu"):
+        config.enable_use_gpu(256, int(paddle.device.get_device().partition(":")[2] or 0))
+    else:
+        config.disable_gpu()
+        config.enable_mkldnn()
+        config.set_cpu_math_library_num_threads(threads or usable_cores())
+    config.switch_ir_optim(True)
+    config.enable_memory_optim()
+    config.disable_glog_info()
+    return inference.create_predictor(config)
