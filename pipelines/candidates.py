@@ -16,6 +16,7 @@ import typer
 from shared.errors import InputError, Problem, input_error
 
 from .console import Advance, emit_json, progress, say
+from .engines import engine_of
 from .run_folder import CONFIG, WEIGHTS, find_run, load_run, stored_run
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def predict_run(loaded: LoadedRun, records: Sequence[Any], advance: Advance | No
     features = loaded.task.make_features(records, loaded.schema, loaded.tokenizer, loaded.recipe.features)
     for remark in loaded.task.remarks(features):
         say(f"note: {remark}.")
+    engine = engine_of(loaded, len(records))
     return loaded.task.predict(
-        loaded.model, features, records, loaded.schema, loaded.vocabulary, loaded.recipe, floor=floor, progress=advance
+        loaded.model, features, records, loaded.schema, loaded.vocabulary, loaded.recipe, engine=engine, floor=floor, progress=advance
     )
 
 

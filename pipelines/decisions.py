@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,12 +123,13 @@ def predictions_of(
     if isinstance(loaded, LoadedEnsemble):
         active = [number for number, weight in enumerate(loaded.weights) if weight > 0]
         if len(active) == 1:
-            return predictions_of(load_run(loaded.members[active[0]], task.name), records, advance, source=source)
+            only = replace(load_run(loaded.members[active[0]], task.name), engine=loaded.engine)
+            return predictions_of(only, records, advance, source=source)
         stored = read_decision(loaded.folder, task, {"members": list(loaded.marks), "weights": list(loaded.weights)})
         members: list[list[list[Any]]] = [[[] for _ in records] for _ in loaded.members]
         kept = 1
         for number in active if stored is None or not _parts_used(stored, source) else range(len(members)):
-            run = load_run(loaded.members[number], task.name)
+            run = replace(load_run(loaded.members[number], task.name), engine=loaded.engine)
             members[number] = find_candidates(run, records, advance)
             kept = max(kept, int(run.recipe.decode.get("n_best", 1)))
         if stored is None:

@@ -34,6 +34,8 @@ class LoadedEnsemble:
     weights: tuple[float, ...]
     marks: tuple[dict[str, str], ...]
     """Checksums of each member's weights and settings."""
+    engine: str = "eager"
+    """Which engine its members are to predict with."""
 
 
 def write_ensemble(

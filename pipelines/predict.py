@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,6 +52,7 @@ def predict(
     n_best: int = N_BEST,
     n_best_file: Path | None = None,
     decode: Sequence[str] = (),
+    engine: str = "auto",
 ) -> dict[str, Any]:
     """Predicts a split (``test``: test2 if there, else test1) or the file ``input``; writes the zip and the bare file beside it.
 
@@ -60,6 +62,7 @@ def predict(
 
     ``n_best_file``: also the ``n_best`` answers of a reading run to every question, to one JSON object by id. Empty answers pass the check
     where the recipe's ``decode.no_answer_threshold`` asks for them. ``decode``: ``decode.KEY=VALUE`` in place of the recipe's.
+    ``engine``: what runs the model, see :func:`pipelines.engines.engine_of`.
     """
     from shared.errors import input_error
     from shared.files import write_json
@@ -69,16 +72,18 @@ def predict(
     from .data_files import data_folder, read_split
     from .decode_overrides import with_decode, with_n_best
     from .device import choose_device
+    from .engines import check_engine, engine_name
     from .ensemble_folder import open_run
     from .run_folder import find_run
 
+    check_engine(engine)
     if n_best_file is not None and n_best_file.is_dir():
         raise input_error("LIC-U016", file=n_best_file, found="a folder", expected="a file for the answers", remedy="Name a file in it.")
     if out is not None:
         _check_out(out)
     folder = find_run(track, run)
     choose_device(device)
-    loaded = with_decode(open_run(folder, track), decode)
+    loaded = replace(with_decode(open_run(folder, track), decode), engine=engine)
     if n_best_file is not None:
         loaded = with_n_best(loaded, n_best)
     path = input or find_split(track, data_folder(track, data or loaded.data), split)
@@ -101,6 +106,7 @@ def predict(
         "run": str(folder),
         "input": str(path),
         "records": len(records),
+        "engine": engine_name(loaded),
         "predictions": sum(len(row) for row in predictions),
         "records_without_prediction": sum(not row for row in predictions),
         "zip": str(target),
@@ -218,6 +224,7 @@ def command(
     ] = None,
     n_best: Annotated[int, typer.Option("--n-best", min=1, help="how many of them")] = N_BEST,
     set_: Annotated[list[str] | None, typer.Option("--set", help="decode.KEY=VALUE in place of the run's own; repeatable")] = None,
+    engine: Annotated[str, typer.Option(help="what runs the model: auto, eager, static or onnx")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
 ) -> None:
     """Predict a test set and write a checked submission zip."""
@@ -237,7 +244,7 @@ def command(
     options: dict[str, Any] = {"split": split, "run": run, "data": data, "input": input, "out": out, "device": device, "skip_bad": skip_bad}
     for name in names:
         try:
-            results[name] = predict(name, **options, n_best=n_best, n_best_file=n_best_file, decode=set_ or ())
+            results[name] = predict(name, **options, n_best=n_best, n_best_file=n_best_file, decode=set_ or (), engine=engine)
         except InputError as error:  # one track's missing file keeps no other from its zip
             failed.append(error)
     if failed and not results:

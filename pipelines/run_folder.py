@@ -28,6 +28,7 @@ from tasks.registry import TRACKS, get_task
 from .console import say
 
 if TYPE_CHECKING:
+    from shared.inference import Engine
     from shared.text import Tokenizer, Vocabulary
     from tasks.base import Task
     from tasks.pretraining.objective import Pretraining
@@ -60,6 +61,9 @@ class LoadedRun:
     model: Any
     data: Path
     """The data folder it was trained on."""
+    engine: str = "eager"
+    """Which engine it is to predict with (:mod:`pipelines.engines`), which opens it when there is something to predict."""
+    opened: Engine | None = None
 
 
 def new_run_folder(track: str, name: str, folder: Path | None) -> Path:
@@ -111,7 +115,7 @@ def is_begun(folder: Path) -> bool:
 
 _OWN = {
     *("schema.json", "vocab.txt", "encoder.json", "environment.json", FIGURES, TIMING, CHECKPOINTS, WEIGHTS, BEST, FINISHED),
-    *("curves.png", "board", "run.lock", "simbert.json"),
+    *("curves.png", "board", "run.lock", "simbert.json", "engines"),
 }
 
 

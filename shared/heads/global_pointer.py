@@ -191,9 +191,7 @@ def rotate(x: paddle.Tensor, *, base: float = 10_000.0) -> paddle.Tensor:
     size = x.shape[-1]
     half = size // 2
     rates = np.tile(np.power(base, -np.arange(half, dtype=np.float64) / half), 2).astype("float32")  # [d]
-    across = np.zeros((size, size), dtype=np.float32)  # [d, d]
-    across[np.arange(half) + half, np.arange(half)] = -1.0
-    across[np.arange(half), np.arange(half) + half] = 1.0
+    across = (np.eye(size, k=half) - np.eye(size, k=-half)).astype(np.float32)  # [d, d]
     angles = _places(x, axis=-3).astype("float32").unsqueeze([1, 2]) * paddle.to_tensor(rates)  # [l, 1, d]
     # one small matrix a place: on CPU forward and backward together take a ninth of the time of sines, cosines and slices
     turns = paddle.cos(angles) * paddle.eye(size) + paddle.sin(angles) * paddle.to_tensor(across)  # [l, d, d]

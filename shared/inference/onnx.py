@@ -20,8 +20,11 @@ OPSET = 17
 """The first with LayerNormalization in one operation."""
 
 
-def convert(network: Network, folder: Path) -> None:
-    """Writes the graphs of ``network`` to ``folder`` as NAME.onnx, with the weights as they are. The layer must not be training."""
+def convert(network: Network, folder: Path, *, about: Mapping[str, str] | None = None) -> None:
+    """Writes the graphs of ``network`` to ``folder`` as NAME.onnx, with the weights as they are. The layer must not be training.
+
+    ``about``: see :func:`write_manifest`.
+    """
     import paddle2onnx
 
     from ..training.checkpoint import save_arrays
@@ -29,10 +32,10 @@ def convert(network: Network, folder: Path) -> None:
 
     with tempfile.TemporaryDirectory(prefix="lic-") as aside:
         for name, (program, weights) in record_graphs(network, Path(aside)).items():
-            with _quiet():
-                paddle2onnx.export(str(program), str(weights), str(folder / f"{name}.onnx"), opset_version=OPSET, enable_optimize=False)
+            with _quiet():  # its own optimizers are left out: ONNX Runtime has better ones, and one of them installs packages by itself
+                paddle2onnx.export(str(program), str(weights), str(folder / f"{name}.onnx"), opset_version=OPSET, optimize_tool="None")
     save_arrays(folder / CONSTANTS, network.constants)
-    write_manifest(folder, network, KIND)
+    write_manifest(folder, network, KIND, about=about or {})
 
 
 @contextlib.contextmanager

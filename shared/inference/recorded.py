@@ -40,16 +40,21 @@ class Recorded:
     graphs: Mapping[str, RecordedGraph]
     constants: Mapping[str, np.ndarray]
     facts: Mapping[str, Any]
+    about: Mapping[str, str]
 
 
-def write_manifest(folder: Path, network: Network, kind: str) -> None:
-    """Writes what :func:`read_manifest` reads, last of all: it holds the checksums of the other files of ``folder``, constants among them."""
+def write_manifest(folder: Path, network: Network, kind: str, *, about: Mapping[str, str]) -> None:
+    """Writes what :func:`read_manifest` reads, last of all: it holds the checksums of the other files of ``folder``, constants among them.
+
+    ``about``: where the graphs come from, so that a later reader can tell whether they are still those.
+    """
     graphs = {
         name: {"inputs": {key: given.dtype for key, given in graph.inputs.items()}, "outputs": list(graph.outputs)}
         for name, graph in network.graphs.items()
     }
     files = {path.name: digest(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
-    write_json(folder / MANIFEST, {"version": VERSION, "kind": kind, "graphs": graphs, "facts": dict(network.facts), "sha256": files})
+    made = {"version": VERSION, "kind": kind, "about": dict(about), "graphs": graphs, "facts": dict(network.facts), "sha256": files}
+    write_json(folder / MANIFEST, made)
 
 
 def read_manifest(folder: Path, kind: str) -> Recorded:
@@ -60,7 +65,7 @@ def read_manifest(folder: Path, kind: str) -> Recorded:
         found = json.loads(path.read_text(encoding="utf-8"))
         version, own = found["version"], found["kind"]
         graphs = {name: RecordedGraph(graph["inputs"], tuple(graph["outputs"])) for name, graph in found["graphs"].items()}
-        facts, files = found["facts"], dict(found["sha256"])
+        facts, about, files = found["facts"], found["about"], dict(found["sha256"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         remedy = "Export the model again, and keep all files of a folder together."
         raise input_error("LIC-I001", file=path, found=f"no recorded graphs ({error})", expected="what lic export wrote", remedy=remedy) from error
@@ -82,7 +87,7 @@ def read_manifest(folder: Path, kind: str) -> Recorded:
                 expected="the file as it was exported",
                 remedy="Copy the whole folder again, or export the model again.",
             )
-    return Recorded(folder, kind, graphs, read_arrays(folder / CONSTANTS) if CONSTANTS in files else {}, facts)
+    return Recorded(folder, kind, graphs, read_arrays(folder / CONSTANTS), facts, about)
 
 
 _KINDS = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I8": "<i1", "U8": "<u1", "BOOL": "|b1"}

@@ -25,15 +25,18 @@ class _Recorded(nn.Layer):
         super().__init__()
         self.layer, self.function = layer, function
 
-    def forward(self, *inputs: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
+    def forward(self, inputs: list[paddle.Tensor]) -> tuple[paddle.Tensor, ...]:
         return self.function(*inputs)
 
 
-def record(network: Network, folder: Path) -> None:
-    """Writes the graphs of ``network`` to ``folder``, with the weights as they are. The layer must not be training."""
+def record(network: Network, folder: Path, *, about: Mapping[str, str] | None = None) -> None:
+    """Writes the graphs of ``network`` to ``folder``, with the weights as they are. The layer must not be training.
+
+    ``about``: see :func:`write_manifest`.
+    """
     record_graphs(network, folder)
     save_arrays(folder / CONSTANTS, network.constants)
-    write_manifest(folder, network, KIND)
+    write_manifest(folder, network, KIND, about=about or {})
 
 
 def record_graphs(network: Network, folder: Path) -> dict[str, tuple[Path, Path]]:
@@ -52,7 +55,7 @@ def _record(layer: nn.Layer, name: str, graph: Graph, folder: Path) -> tuple[Pat
     wrapped.eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # paddle asks a graph's tensors for their place, which they do not have
-        paddle.jit.save(paddle.jit.to_static(wrapped, input_spec=specs, full_graph=True), str(folder / name))
+        paddle.jit.save(paddle.jit.to_static(wrapped, input_spec=[specs], full_graph=True), str(folder / name))
     return program_of(folder, name), folder / f"{name}.pdiparams"
 
 
@@ -102,6 +105,8 @@ def _predictor(folder: Path, name: str, threads: int | None) -> Any:
         config.enable_mkldnn()
         config.set_cpu_math_library_num_threads(threads or usable_cores())
     config.switch_ir_optim(True)
-    config.enable_memory_optim()
+    config.delete_pass("inplace_pass")  # paddle 3.3.1 takes the cosine of angles in place and then the sine of the cosines
+    if program_of(folder, name).suffix == ".pdmodel":  # paddle 3 does so for its own programs, and refuses to be asked
+        config.enable_memory_optim()
     config.disable_glog_info()
     return inference.create_predictor(config)
