@@ -21,6 +21,7 @@ from . import (
     ensemble,
     evaluate,
     explain,
+    export,
     extract,
     predict,
     preprocess,
@@ -56,6 +57,7 @@ app.command("ensemble")(ensemble.command)
 app.add_typer(submit, name="submit")
 app.command("score")(score.command)
 app.command("extract")(extract.command)
+app.command("export")(export.command)
 app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)
 app.command("explain")(explain.command)
@@ -63,7 +65,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 
 NEEDS_PADDLE = frozenset(
-    {"roundtrip", "paraphrase", "preprocess", "train", "pretrain", "evaluate", "predict", "extract", "candidates", "tune", "ensemble", "demo"}
+    "roundtrip paraphrase preprocess train pretrain evaluate predict extract candidates tune ensemble export demo".split()
 )
 UsageFault: Any = typer.BadParameter.__mro__[2]
 """typer's base of all complaints about the command line; its module has moved between versions, its place in the family has not."""

@@ -130,10 +130,10 @@ def engine_class(kind: str) -> Any:
 def record(network: Network, kind: str, place: Path, *, about: dict[str, str]) -> Path:
     """Records the graphs to ``place``, whole or not at all; to a folder that goes with the process where that cannot be written."""
     from shared.files import whole_folder
-    from shared.inference import onnx, static
+    from shared.inference import recording
     from shared.inference.recorded import MANIFEST
 
-    make = onnx.convert if kind == "onnx" else static.record
+    make = recording.convert if kind == "onnx" else recording.record
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(place, marker=MANIFEST) as aside:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from shared.errors import Problem
-from shared.features.batches import token_budget_batches
 
-from .base import Progress
+from .decoding import Decoder
 from .recipe import Recipe, Settings, SettingsError, parse_settings
 
 if TYPE_CHECKING:
@@ -21,10 +18,6 @@ if TYPE_CHECKING:
 
 GOLD_TOKENS = 4096
 """Padded tokens a batch of gold tensors."""
-
-Decoder = Callable[[np.ndarray], list[Any]]
-"""Takes the units [b] of a batch and gives what was found in them, in the form that the track's predictions are made of."""
-
 
 class Design(Protocol):
     """One model of a track: its settings, its layer, its decode, and gold in the layer's place."""
@@ -91,14 +84,3 @@ def model_settings(design: Design, recipe: Recipe) -> Any:
 def decode_settings(design: Design, recipe: Recipe) -> Any:
     """The checked ``[decode]`` table."""
     return parse_settings(design.decode_settings, recipe.decode, under="decode")
-
-
-def decode_all(decoder: Decoder, features: Any, *, tokens: int, progress: Progress | None = None) -> list[Any]:
-    """What ``decoder`` finds in all units of ``features``, ``tokens`` padded tokens a batch."""
-    found, done = [], 0
-    for batch in token_budget_batches(features.lengths, tokens):
-        found += decoder(batch)
-        done += len(batch)
-        if progress is not None:
-            progress(done, len(features))
-    return found

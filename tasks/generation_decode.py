@@ -11,7 +11,7 @@ from shared.decoding import Hypothesis
 from shared.inference import EagerEngine, Engine
 from shared.text import Vocabulary
 
-from .designs import Decoder
+from .decoding import Decoder
 from .generation import Generator
 from .generation_groups import Group, GroupForm, GroupGrammar, Tries, write
 from .generation_search import GenerateDecodeSettings, gold_codes, gold_hypotheses, hypotheses, width

@@ -9,13 +9,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import input_error
 from ..files import digest, write_json
-from .network import Network
+
+if TYPE_CHECKING:
+    from .network import Network
 
 MANIFEST = "graphs.json"
 CONSTANTS = "constants.safetensors"

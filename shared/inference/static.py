@@ -2,61 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import paddle
-from paddle import nn
 
-from ..training.checkpoint import save_arrays
-from .network import Graph, Network
-from .recorded import CONSTANTS, read_manifest, write_manifest
+from .recorded import read_manifest
 
 KIND = "static"
-
-
-class _Recorded(nn.Layer):
-    """One graph as a layer, which is what ``paddle.jit`` records."""
-
-    def __init__(self, layer: nn.Layer, function: Callable[..., tuple[paddle.Tensor, ...]]):
-        super().__init__()
-        self.layer, self.function = layer, function
-
-    def forward(self, inputs: list[paddle.Tensor]) -> tuple[paddle.Tensor, ...]:
-        return self.function(*inputs)
-
-
-def record(network: Network, folder: Path, *, about: Mapping[str, str] | None = None) -> None:
-    """Writes the graphs of ``network`` to ``folder``, with the weights as they are. The layer must not be training.
-
-    ``about``: see :func:`write_manifest`.
-    """
-    record_graphs(network, folder)
-    save_arrays(folder / CONSTANTS, network.constants)
-    write_manifest(folder, network, KIND, about=about or {})
-
-
-def record_graphs(network: Network, folder: Path) -> dict[str, tuple[Path, Path]]:
-    """The graphs alone: under each name the file of the program and that of its weights."""
-    if network.layer.training:
-        raise ValueError("the layer is in training: call eval() before its graphs are recorded")
-    return {name: _record(network.layer, name, graph, folder) for name, graph in network.graphs.items()}
-
-
-def _record(layer: nn.Layer, name: str, graph: Graph, folder: Path) -> tuple[Path, Path]:
-    specs = [
-        paddle.static.InputSpec([axis if isinstance(axis, int) else None for axis in given.axes], given.dtype, key)
-        for key, given in graph.inputs.items()
-    ]
-    wrapped = _Recorded(layer, graph.function)
-    wrapped.eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # paddle asks a graph's tensors for their place, which they do not have
-        paddle.jit.save(paddle.jit.to_static(wrapped, input_spec=[specs], full_graph=True), str(folder / name))
-    return program_of(folder, name), folder / f"{name}.pdiparams"
 
 
 def program_of(folder: Path, name: str) -> Path:
@@ -66,7 +21,7 @@ def program_of(folder: Path, name: str) -> Path:
 
 
 class StaticEngine:
-    """Runs what :func:`record` wrote, on the device that paddle is set to. Raises InputError for a damaged folder."""
+    """Runs what :func:`shared.inference.recording.record` wrote, on the device that paddle is set to. Raises InputError for a damaged folder."""
 
     name = KIND
 

@@ -10,7 +10,8 @@ from shared.errors import Problem, input_error
 
 from ..base import Progress, ReadResult, Task
 from ..candidates import Candidates
-from ..designs import GOLD_TOKENS, decode_all
+from ..decoding import decode_all
+from ..designs import GOLD_TOKENS
 from ..recipe import FeatureSettings, Recipe
 from . import metric, records, submission
 from .candidates import RelationCandidates

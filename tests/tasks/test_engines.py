@@ -5,8 +5,9 @@ import paddle
 import pytest
 
 from shared.backbone import Backbone, BackboneConfig
-from shared.inference.onnx import OnnxEngine, convert
-from shared.inference.static import StaticEngine, record
+from shared.inference.onnx import OnnxEngine
+from shared.inference.recording import convert, record
+from shared.inference.static import StaticEngine
 from shared.text import Tokenizer, Vocabulary
 from tasks.reading.records import Answer, ReadingRecord
 from tasks.recipe import FeatureSettings, load_recipe, override
@@ -41,7 +42,7 @@ _LOW = {"span_threshold": 0.1, "link_threshold": 0.1, "slot_threshold": 0.1}
 DECODE = {
     "casrel": {"subject_threshold": 0.05, "object_threshold": 0.01, "link_threshold": 0.3},
     "relation gplinker": _LOW,
-    "relation gplinker, types": {name: 0.6 for name in _LOW},
+    "relation gplinker, types": dict.fromkeys(_LOW, 0.6),
 }
 """Thresholds at which a random model finds something."""
 

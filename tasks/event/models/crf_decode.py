@@ -20,7 +20,7 @@ from ..features import EventFeatures
 if TYPE_CHECKING:
     from shared.inference import Engine
 
-    from ...designs import Decoder
+    from ...decoding import Decoder
     from .crf_design import DecodeSettings
 
 CANDIDATE_SHIFTS = (0.0, 1.0, 2.0, 3.0, 4.0)

@@ -12,7 +12,8 @@ from shared.inference import Engine
 from shared.text import Vocabulary
 from shared.text.windows import WindowSpan, in_text
 
-from ...designs import Decoder, decode_settings, model_settings
+from ...decoding import Decoder
+from ...designs import decode_settings, model_settings
 from ...generation_decode import gold_group_decoder, group_decoder, layer_of
 from ...generation_groups import read
 from ...generation_search import GenerateDecodeSettings, Reading, Stated, choose, place_of

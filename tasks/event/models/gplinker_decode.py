@@ -23,7 +23,7 @@ from ..schema import EventSchema
 if TYPE_CHECKING:
     from shared.inference import Engine
 
-    from ...designs import Decoder
+    from ...decoding import Decoder
     from .gplinker_design import DecodeSettings
 
 Found = tuple[int, WindowSpan | WindowLink]

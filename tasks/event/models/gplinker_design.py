@@ -10,7 +10,8 @@ from pydantic import Field
 from shared.inference import Engine
 from shared.text import Vocabulary
 
-from ...designs import Decoder, decode_settings, model_settings
+from ...decoding import Decoder
+from ...designs import decode_settings, model_settings
 from ...recipe import Recipe, Settings
 from ..features import EventFeatures
 from ..records import EventRecord

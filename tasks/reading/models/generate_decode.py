@@ -20,7 +20,8 @@ from shared.decoding import Hypothesis, Step, SubstringAutomaton
 from shared.inference import Engine
 from shared.text import Vocabulary
 
-from ...designs import Decoder, decode_settings, model_settings
+from ...decoding import Decoder
+from ...designs import decode_settings, model_settings
 from ...generation_decode import layer_of
 from ...generation_search import GenerateDecodeSettings, gold_codes, gold_hypotheses, hypotheses, place_of, weights_of, width
 from ...generation_words import Words

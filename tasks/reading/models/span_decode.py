@@ -21,7 +21,7 @@ from .span_batch import Piece, inputs_of, open_places
 if TYPE_CHECKING:
     from shared.inference import Engine
 
-    from ...designs import Decoder
+    from ...decoding import Decoder
     from .span_design import DecodeSettings
 
 Logits = tuple[np.ndarray, np.ndarray]

@@ -23,7 +23,7 @@ from ..schema import VALUE, RelationSchema
 if TYPE_CHECKING:
     from shared.inference import Engine
 
-    from ...designs import Decoder
+    from ...decoding import Decoder
     from .casrel_design import DecodeSettings
 
 MOST_LINKED = 12

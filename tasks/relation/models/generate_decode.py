@@ -11,7 +11,8 @@ from shared.decoding import Hypothesis
 from shared.inference import Engine
 from shared.text import Vocabulary
 
-from ...designs import Decoder, decode_settings, model_settings
+from ...decoding import Decoder
+from ...designs import decode_settings, model_settings
 from ...generation_decode import gold_group_decoder, group_decoder, layer_of
 from ...generation_groups import Tokens, read
 from ...generation_search import GenerateDecodeSettings, Reading, Stated, choose, place_of

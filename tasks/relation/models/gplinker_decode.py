@@ -25,7 +25,7 @@ from .casrel_decode import link_types
 if TYPE_CHECKING:
     from shared.inference import Engine
 
-    from ...designs import Decoder
+    from ...decoding import Decoder
     from .gplinker_design import DecodeSettings
 
 

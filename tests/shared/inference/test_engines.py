@@ -10,9 +10,10 @@ from paddle import nn
 
 from shared.errors import InputError
 from shared.inference import EagerEngine, Graph, Input, Network
-from shared.inference.onnx import OnnxEngine, convert
+from shared.inference.onnx import OnnxEngine
 from shared.inference.recorded import CONSTANTS, MANIFEST, read_arrays, read_manifest
-from shared.inference.static import StaticEngine, record
+from shared.inference.recording import convert, record
+from shared.inference.static import StaticEngine
 from shared.training.checkpoint import save_arrays
 
 ENGINES = {"static": (record, StaticEngine), "onnx": (convert, OnnxEngine)}

@@ -1,0 +1,108 @@
+"""Graphs out of a layer: recorded by ``paddle.jit``, and turned into ONNX by paddle2onnx."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import paddle
+from paddle import nn
+
+from ..training.checkpoint import save_arrays
+from . import onnx, static
+from .network import Graph, Network
+from .recorded import CONSTANTS, write_manifest
+
+OPSET = 17
+"""The first with LayerNormalization in one operation."""
+
+
+class _Recorded(nn.Layer):
+    """One graph as a layer, which is what ``paddle.jit`` records."""
+
+    def __init__(self, layer: nn.Layer, function: Callable[..., tuple[paddle.Tensor, ...]]):
+        super().__init__()
+        self.layer, self.function = layer, function
+
+    def forward(self, inputs: list[paddle.Tensor]) -> tuple[paddle.Tensor, ...]:
+        return self.function(*inputs)
+
+
+def record(network: Network, folder: Path, *, about: Mapping[str, str] | None = None) -> None:
+    """Writes the graphs of ``network`` to ``folder``, with the weights as they are. The layer must not be training.
+
+    ``about``: see :func:`write_manifest`.
+    """
+    record_graphs(network, folder)
+    save_arrays(folder / CONSTANTS, network.constants)
+    write_manifest(folder, network, static.KIND, about=about or {})
+
+
+def record_graphs(network: Network, folder: Path) -> dict[str, tuple[Path, Path]]:
+    """The graphs alone: under each name the file of the program and that of its weights."""
+    if network.layer.training:
+        raise ValueError("the layer is in training: call eval() before its graphs are recorded")
+    return {name: _record(network.layer, name, graph, folder) for name, graph in network.graphs.items()}
+
+
+def _record(layer: nn.Layer, name: str, graph: Graph, folder: Path) -> tuple[Path, Path]:
+    specs = [
+        paddle.static.InputSpec([axis if isinstance(axis, int) else None for axis in given.axes], given.dtype, key)
+        for key, given in graph.inputs.items()
+    ]
+    wrapped = _Recorded(layer, graph.function)
+    wrapped.eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # paddle asks a graph's tensors for their place, which they do not have
+        paddle.jit.save(paddle.jit.to_static(wrapped, input_spec=[specs], full_graph=True), str(folder / name))
+    return static.program_of(folder, name), folder / f"{name}.pdiparams"
+
+
+def convert(network: Network, folder: Path, *, about: Mapping[str, str] | None = None, int8: bool = False) -> None:
+    """Writes the graphs of ``network`` to ``folder`` as NAME.onnx, with the weights as they are. The layer must not be training.
+
+    ``about``: see :func:`write_manifest`. ``int8``: weights of matrix products in eight bits, what they are multiplied with at run time too.
+    """
+    import paddle2onnx
+
+    with tempfile.TemporaryDirectory(prefix="lic-") as aside:
+        for name, (program, weights) in record_graphs(network, Path(aside)).items():
+            with _quiet():  # its own optimizers are left out: ONNX Runtime has better ones, and one of them installs packages by itself
+                paddle2onnx.export(str(program), str(weights), str(folder / f"{name}.onnx"), opset_version=OPSET, optimize_tool="None")
+            if int8:
+                _quantise(folder / f"{name}.onnx")
+    save_arrays(folder / CONSTANTS, network.constants)
+    write_manifest(folder, network, onnx.KIND, about=about or {})
+
+
+def _quantise(path: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    aside = path.with_suffix(".float32")
+    path.rename(aside)
+    logging.disable(logging.WARNING)  # it recommends a preparation that is for images
+    try:
+        quantize_dynamic(aside, path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"], per_channel=True)
+    finally:
+        logging.disable(logging.NOTSET)
+        aside.unlink()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the converter's own lines, which its C++ writes, off the terminal."""
+    logging.disable(logging.WARNING)
+    saved, void = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(void, 1)
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(void)
+        logging.disable(logging.NOTSET)
