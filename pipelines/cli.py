@@ -28,6 +28,7 @@ from . import (
     pretrain,
     runs,
     score,
+    serve,
     submit_check,
     train,
     tune,
@@ -58,6 +59,7 @@ app.add_typer(submit, name="submit")
 app.command("score")(score.command)
 app.command("extract")(extract.command)
 app.command("export")(export.command)
+app.command("serve")(serve.command)
 app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)
 app.command("explain")(explain.command)
@@ -65,7 +67,8 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 
 NEEDS_PADDLE = frozenset(
-    "roundtrip paraphrase preprocess train pretrain evaluate predict extract candidates tune ensemble export demo".split()
+    {"roundtrip", "paraphrase", "preprocess", "train", "pretrain", "evaluate", "predict", "extract", "candidates", "tune", "ensemble", "demo"}
+    | {"export"}
 )
 UsageFault: Any = typer.BadParameter.__mro__[2]
 """typer's base of all complaints about the command line; its module has moved between versions, its place in the family has not."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import paddle
 
-from .network import Network
+from .network import Network, finite
 
 
 class EagerEngine:
@@ -32,4 +32,4 @@ class EagerEngine:
         found = self.network.graphs[graph]
         with paddle.no_grad():
             outputs = found.function(*(paddle.to_tensor(inputs[name]) for name in found.inputs))
-        return {name: value if name in keep else value.numpy() for name, value in zip(found.outputs, outputs, strict=True)}
+        return finite(graph, {name: value if name in keep else value.numpy() for name, value in zip(found.outputs, outputs, strict=True)})

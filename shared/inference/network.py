@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ..errors import work_error
+
 if TYPE_CHECKING:
     import paddle
     from paddle import nn
@@ -65,6 +67,19 @@ class Engine(Protocol):
     def run(self, graph: str, inputs: Mapping[str, Any], *, keep: Collection[str] = ()) -> dict[str, Any]:
         """The outputs of a graph by name: NumPy arrays, or for names in ``keep`` whatever the engine takes as an input again.
 
-        ``inputs``: a NumPy array, or such a kept value, for every input of the graph.
+        ``inputs``: a NumPy array, or such a kept value, for every input of the graph. Raises WorkError as :func:`finite`.
         """
         ...
+
+
+def finite(graph: str, outputs: dict[str, Any]) -> dict[str, Any]:
+    """``outputs`` themselves. Raises WorkError (LIC-I008) where an array holds what is no number: weights that are none give such."""
+    for name, value in outputs.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise work_error(
+                "LIC-I008",
+                found=f"no numbers (NaN or infinity) in {name} of the graph {graph}",
+                expected="finite scores",
+                remedy="The weights are damaged or the training diverged: train again, or export from a sound run.",
+            )
+    return outputs

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .network import finite
 from .recorded import read_manifest
 
 KIND = "onnx"
@@ -42,4 +43,4 @@ class OnnxEngine:
         """As :class:`Engine`; a kept value is an array like any other."""
         found = self.recorded.graphs[graph]
         given = {name: np.ascontiguousarray(inputs[name], dtype=kind) for name, kind in found.inputs.items()}
-        return dict(zip(found.outputs, self._sessions[graph].run(None, given), strict=True))
+        return finite(graph, dict(zip(found.outputs, self._sessions[graph].run(None, given), strict=True)))

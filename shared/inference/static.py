@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import paddle
 
+from .network import finite
 from .recorded import read_manifest
 
 KIND = "static"
@@ -44,7 +45,7 @@ class StaticEngine:
             predictor.get_input_handle(name).copy_from_cpu(np.ascontiguousarray(inputs[name], dtype=kind))
         predictor.run()
         outputs = (predictor.get_output_handle(name).copy_to_cpu() for name in predictor.get_output_names())
-        return dict(zip(found.outputs, outputs, strict=True))
+        return finite(graph, dict(zip(found.outputs, outputs, strict=True)))
 
 
 def _predictor(folder: Path, name: str, threads: int | None) -> Any:

@@ -1,0 +1,85 @@
+"""``lic serve``: an exported model behind HTTP, for as long as the process runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.errors import input_error
+
+from .console import say
+
+
+def serve(
+    model: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8020,
+    threads: int | None = None,
+    batch: int = 32,
+    wait_ms: float = 2.0,
+    queue: int = 256,
+    max_texts: int = 64,
+    max_characters: int = 20_000,
+) -> None:
+    """Serves the folder ``model`` of ``lic export`` until the process is told to stop; requests that wait are answered first.
+
+    ``batch``: texts that are read together, ``wait_ms``: how long the first of them waits for others; ``queue``: texts that may wait;
+    ``max_texts``, ``max_characters``: of one request, and of one text. Raises InputError: LIC-I001 to LIC-I003 for a folder that is no sound
+    export, LIC-I005 without a package that is needed, LIC-I012 for an address that cannot be listened at.
+    """
+    import socket
+    from importlib.util import find_spec
+
+    missing = [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise input_error(
+            "LIC-I005",
+            found=f"lic serve without {' and '.join(missing)}",
+            expected="fastapi and uvicorn installed",
+            remedy="Install them: pip install 'lic2020[serve]'.",
+        )
+    import uvicorn
+
+    from tasks.extraction import Extractor
+
+    from .serve_app import Limits, make_app
+
+    extractor = Extractor(model, threads=threads)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as place:
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            place.bind((host, port))
+        except (OSError, OverflowError) as error:
+            found = f"{host}:{port}, where nobody can listen ({error})"
+            raise input_error("LIC-I012", found=found, expected="a free address of this machine", remedy="Name another --host or --port.") from error
+        app = make_app(extractor, Limits(batch, wait_ms / 1000, queue, max_texts, max_characters))
+        say(f"{extractor.track}, {extractor.design}, by {extractor.engine.name}: http://{host}:{place.getsockname()[1]}/ (Ctrl-C ends it)")
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=30)).run(sockets=[place])
+
+
+def command(
+    model: Annotated[Path, typer.Argument(metavar="FOLDER", help="what lic export wrote")],
+    host: Annotated[str, typer.Option(help="address to listen at; 0.0.0.0 is every address of this machine")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one")] = 8020,
+    threads: Annotated[int | None, typer.Option(min=1, help="of the engine; default all cores")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="texts that are read together")] = 32,
+    wait_ms: Annotated[float, typer.Option(min=0, help="how long a text waits for others, milliseconds")] = 2.0,
+    queue: Annotated[int, typer.Option(min=1, help="texts that may wait; beyond, requests are refused with 503")] = 256,
+    max_texts: Annotated[int, typer.Option(min=1, help="texts of one request")] = 64,
+    max_characters: Annotated[int, typer.Option(min=1, help="characters of one text, and of a question")] = 20_000,
+) -> None:
+    """Serve an exported model over HTTP: POST /extract, a page to try it at /, health, metrics, OpenAPI."""
+    serve(
+        model,
+        host=host,
+        port=port,
+        threads=threads,
+        batch=batch,
+        wait_ms=wait_ms,
+        queue=queue,
+        max_texts=max_texts,
+        max_characters=max_characters,
+    )
