@@ -36,11 +36,12 @@ class StoredDecision:
     parts: tuple[Decision, ...]
     fitted: Mapping[str, Any]
 
-    def over(self, task: Task, records: Sequence[Any], source: Path | None) -> tuple[Sequence[Decision], np.ndarray]:
-        """Decisions, and which of them decides each record [n]. For the very file that it was fitted on, the one that has not seen the record."""
+    def over(self, task: Task, records: Sequence[Any], *, crossed: bool) -> tuple[Sequence[Decision], np.ndarray]:
+        """Decisions, and which of them decides each record [n]. ``crossed``, for the very file that it was fitted on: the one that has not seen
+        the record."""
         import numpy as np
 
-        if _parts_used(self, source):
+        if crossed:
             return self.parts, parts_of(task, records, len(self.parts))
         return (self.decision,), np.zeros(len(records), dtype=np.int64)  # [n]
 
@@ -107,44 +108,75 @@ def read_decision(folder: Path, task: Task, marks: Mapping[str, Any]) -> StoredD
     return StoredDecision(folder, decisions[0], tuple(decisions[1:]), fitted)
 
 
-def predictions_of(
-    loaded: LoadedRun | LoadedEnsemble, records: Sequence[Any], advance: Advance | None = None, *, source: Path | None = None
-) -> list[list[Any]]:
-    """Predictions for every record, in order: by the decision of the folder where it has one, which is said, else as the run decodes.
+class Predictor:
+    """Predicts records of the file ``source``, part by part: by the decision of the folder where it has one, which is said, else as the run decodes.
 
-    ``source``: the file that the records are of. The file that a decision was fitted on is decided cross-fitted: each record by what was
-    fitted without it. An ensemble whose weights leave one member gives that member's own predictions.
+    The file that a decision was fitted on is decided cross-fitted: each record by what was fitted without it. An ensemble whose weights leave one
+    member gives that member's own predictions; its members stay loaded from part to part.
     """
-    from tasks.decision import decide
 
-    if not records:
-        return []
-    task = loaded.task
-    if isinstance(loaded, LoadedEnsemble):
-        active = [number for number, weight in enumerate(loaded.weights) if weight > 0]
-        if len(active) == 1:
-            only = replace(load_run(loaded.members[active[0]], task.name), engine=loaded.engine)
-            return predictions_of(only, records, advance, source=source)
-        stored = read_decision(loaded.folder, task, {"members": list(loaded.marks), "weights": list(loaded.weights)})
-        members: list[list[list[Any]]] = [[[] for _ in records] for _ in loaded.members]
+    def __init__(self, loaded: LoadedRun | LoadedEnsemble, source: Path | None = None):
+        self._loaded, self._task = loaded, loaded.task
+        self._members: dict[int, LoadedRun] = {}
+        self._only: Predictor | None = None
+        self._stored: StoredDecision | None = None
+        self._active: list[int] = []
+        if isinstance(loaded, LoadedEnsemble):
+            self._active = [number for number, weight in enumerate(loaded.weights) if weight > 0]
+            if len(self._active) == 1:
+                self._only = Predictor(self._member(self._active[0]), source)
+                return
+            marks = {"members": list(loaded.marks), "weights": list(loaded.weights)}
+            self._stored = read_decision(loaded.folder, self._task, marks)
+        else:
+            self._stored = read_decision(loaded.folder, self._task, run_marks(loaded.folder))
+        self._crossed = self._stored is not None and _parts_used(self._stored, source)
+        self._quiet = False
+
+    def __call__(self, records: Sequence[Any], advance: Advance | None = None) -> list[list[Any]]:
+        """Predictions for every record, in order."""
+        if self._only is not None:
+            return self._only(records, advance)
+        if not records:
+            return []
+        members, kept = self._find(records, advance)
+        if self._stored is None and not isinstance(self._loaded, LoadedEnsemble):
+            return members[0]
+        return self._decide(records, members, kept)
+
+    def _find(self, records: Sequence[Any], advance: Advance | None) -> tuple[list[list[list[Any]]], int]:
+        """What every member finds, and how many answers of a ranked track the recipes ask for."""
+        if not isinstance(self._loaded, LoadedEnsemble):
+            as_decoded = self._stored is None or (self._task.candidates.ranked and self._stored.decision.reranker is None)
+            find = predict_run if as_decoded else find_candidates
+            return [find(self._loaded, records, advance)], int(self._loaded.recipe.decode.get("n_best", 1))
+        members: list[list[list[Any]]] = [[[] for _ in records] for _ in self._loaded.members]
         kept = 1
-        for number in active if stored is None or not _parts_used(stored, source) else range(len(members)):
-            run = replace(load_run(loaded.members[number], task.name), engine=loaded.engine)
+        for number in range(len(members)) if self._crossed else self._active:
+            run = self._member(number)
             members[number] = find_candidates(run, records, advance)
             kept = max(kept, int(run.recipe.decode.get("n_best", 1)))
+        return members, kept
+
+    def _decide(self, records: Sequence[Any], members: list[list[list[Any]]], kept: int) -> list[list[Any]]:
+        from tasks.decision import decide
+
+        stored = self._stored
         if stored is None:
-            stored = _untuned(loaded)
-    else:
-        stored = read_decision(loaded.folder, task, run_marks(loaded.folder))
-        if stored is None:
-            return predict_run(loaded, records, advance)
-        as_decoded = task.candidates.ranked and stored.decision.reranker is None
-        members = [predict_run(loaded, records, advance) if as_decoded else find_candidates(loaded, records, advance)]
-        kept = int(loaded.recipe.decode.get("n_best", 1))
-    decisions, parts = stored.over(task, records, source)
-    _say(stored, len(decisions) > 1)
-    found = decide(task.candidates, records, members, decisions, parts)
-    return [row[:kept] for row in found] if task.candidates.ranked else found
+            assert isinstance(self._loaded, LoadedEnsemble)
+            stored = _untuned(self._loaded)
+        decisions, parts = stored.over(self._task, records, crossed=self._crossed)
+        if not self._quiet:
+            _say(stored, self._crossed)
+            self._quiet = True
+        found = decide(self._task.candidates, records, members, decisions, parts)
+        return [row[:kept] for row in found] if self._task.candidates.ranked else found
+
+    def _member(self, number: int) -> LoadedRun:
+        assert isinstance(self._loaded, LoadedEnsemble)
+        if number not in self._members:
+            self._members[number] = replace(load_run(self._loaded.members[number], self._task.name), engine=self._loaded.engine)
+        return self._members[number]
 
 
 def _parts_used(stored: StoredDecision, source: Path | None) -> bool:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
+from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import Advance, emit_json, progress, say
+from .console import Advance, emit_json, say
 
 if TYPE_CHECKING:
-    from shared.errors import Problem
-
     from .ensemble_folder import LoadedEnsemble
+    from .predict_file import Asked, Found
     from .run_folder import LoadedRun
 
 SUBMISSIONS = Path("submissions")
@@ -33,10 +27,10 @@ def predict_records(
     """Predictions for every record of the file ``source``, in order; of several processes each does its share, and all get the whole."""
     from shared.training.parallel import join
 
-    from .decisions import predictions_of
+    from .decisions import Predictor
 
     ranks = join()
-    return ranks.merge(predictions_of(loaded, records[ranks.rank :: ranks.world], advance, source=source))
+    return ranks.merge(Predictor(loaded, source)(records[ranks.rank :: ranks.world], advance))
 
 
 def predict(
@@ -53,6 +47,9 @@ def predict(
     n_best_file: Path | None = None,
     decode: Sequence[str] = (),
     engine: str = "auto",
+    resume: bool = False,
+    shard: tuple[int, int] | None = None,
+    merge: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Predicts a split (``test``: test2 if there, else test1) or the file ``input``; writes the zip and the bare file beside it.
 
@@ -60,59 +57,93 @@ def predict(
     free name; ``out`` is replaced. Raises WorkError when the zip would not be accepted: that is a fault of this program.
     Under ``paddle.distributed.launch`` every process predicts its share, and the first writes.
 
+    A large file is predicted in parts, in a folder ``ZIP.parts`` beside the zip that goes when the zip is there; with ``resume`` an interrupted
+    prediction goes on from them. ``shard`` (i, n), i from 0: only every n-th part from the i-th is predicted, and no zip is written. ``merge``:
+    the folders of all shards; nothing is predicted, their parts become the zip, if every part is there once.
+
     ``n_best_file``: also the ``n_best`` answers of a reading run to every question, to one JSON object by id. Empty answers pass the check
     where the recipe's ``decode.no_answer_threshold`` asks for them. ``decode``: ``decode.KEY=VALUE`` in place of the recipe's.
     ``engine``: what runs the model, see :func:`pipelines.engines.engine_of`.
     """
     from shared.errors import input_error
-    from shared.files import write_json
     from shared.training.parallel import join
     from tasks.official import find_split
 
-    from .data_files import data_folder, read_split
+    from .data_files import data_folder
     from .decode_overrides import with_decode, with_n_best
     from .device import choose_device
     from .engines import check_engine, engine_name
     from .ensemble_folder import open_run
+    from .predict_file import Asked, found_at_once, found_in_parts, found_merged
     from .run_folder import find_run
+    from .submission_place import check_out
 
     check_engine(engine)
     if n_best_file is not None and n_best_file.is_dir():
         raise input_error("LIC-U016", file=n_best_file, found="a folder", expected="a file for the answers", remedy="Name a file in it.")
     if out is not None:
-        _check_out(out)
+        check_out(out)
     folder = find_run(track, run)
     choose_device(device)
     loaded = replace(with_decode(open_run(folder, track), decode), engine=engine)
     if n_best_file is not None:
         loaded = with_n_best(loaded, n_best)
     path = input or find_split(track, data_folder(track, data or loaded.data), split)
-    records = read_split(loaded.task, path, loaded.schema, labelled=False, skip_bad=skip_bad)
-    with progress(f"predict {track}") as advance:
-        predictions = predict_records(loaded, records, advance, source=path)
     target = out or SUBMISSIONS / Path(loaded.task.member).with_suffix(".zip")
-    if join().first:
-        with _aside(target) as made:
-            loaded.task.write_submission(made, records, predictions, loaded.schema)
-            problems = loaded.task.check_submission(made, schema=loaded.schema, against=None if skip_bad else path)
-            spared = {"LIC-D012"} if _may_be_empty(loaded) else set()
-            _require_sound(target, [problem for problem in problems if problem.code not in spared])
-            _put(made, target, keep=out is None)
-        if n_best_file is not None:
-            identities = map(loaded.task.identity_of, records)
-            write_json(n_best_file, dict(zip(identities, map(loaded.task.as_rows, predictions), strict=True)))
+    asked, ranks = Asked(loaded, path, target, skip_bad=skip_bad, settings=_settings(decode, n_best if n_best_file else None)), join()
+    if merge:
+        found = found_merged(asked, merge)
+    elif shard is not None or resume or ranks.world > 1 or asked.large:
+        found = found_in_parts(asked, shard or (ranks.rank, ranks.world), whole=shard is None, resume=resume)
+    else:
+        found = found_at_once(asked)
+    ranks.wait()
+    about = {"track": track, "run": str(folder), "input": str(path), "engine": engine_name(loaded)}
+    if shard is not None:
+        return {**about, "records": found.totals.records, "shard": f"{shard[0] + 1}/{shard[1]}", "parts": str(found.folder)}
+    if ranks.first:
+        _write(asked, found, keep=out is None, n_best_file=n_best_file)
+        found.done()
+    ranks.wait()
     return {
-        "track": track,
-        "run": str(folder),
-        "input": str(path),
-        "records": len(records),
-        "engine": engine_name(loaded),
-        "predictions": sum(len(row) for row in predictions),
-        "records_without_prediction": sum(not row for row in predictions),
+        **about,
+        "records": found.totals.records,
+        "predictions": found.totals.predictions,
+        "records_without_prediction": found.totals.empty,
         "zip": str(target),
         "file": str(target.with_suffix(".json")),
         **({} if n_best_file is None else {"n_best_file": str(n_best_file)}),
     }
+
+
+def _settings(decode: Sequence[str], n_best: int | None) -> list[str]:
+    """What of a call decides the predictions beside file and run."""
+    return [*sorted(decode), *([] if n_best is None else [f"n_best={n_best}"])]
+
+
+def _write(asked: Asked, found: Found, *, keep: bool, n_best_file: Path | None) -> None:
+    """Zip, bare file and file of answers, from the predictions as they come."""
+    from shared.files import write_json
+
+    from .submission_place import aside, put, require_sound
+
+    task, answers = asked.task, {}
+
+    def rows() -> Iterator[tuple[Any, Any]]:
+        for record, row in found.rows():
+            if n_best_file is not None:
+                answers[task.identity_of(record)] = task.as_rows(row)
+            yield record, row
+
+    with aside(asked.target) as made:
+        records, predictions = tee(rows())  # both are read in step, so neither waits for the other
+        task.write_submission(made, (record for record, _ in records), (row for _, row in predictions), asked.schema)
+        problems = task.check_submission(made, schema=asked.schema, against=None if asked.skip_bad else asked.path)
+        spared = {"LIC-D012"} if _may_be_empty(asked.loaded) else set()
+        require_sound(asked.target, [problem for problem in problems if problem.code not in spared])
+        put(made, asked.target, keep=keep)
+    if n_best_file is not None:
+        write_json(n_best_file, answers)
 
 
 def _may_be_empty(loaded: LoadedRun | LoadedEnsemble) -> bool:
@@ -121,93 +152,15 @@ def _may_be_empty(loaded: LoadedRun | LoadedEnsemble) -> bool:
     return recipe is not None and recipe.decode.get("no_answer_threshold") is not None
 
 
-def _check_out(out: Path) -> None:
-    """Raises InputError for an output that cannot be a zip, or beside which the bare file would replace one that is not its own."""
+def _share(given: str) -> tuple[int, int]:
+    """``2/3`` as (1, 3)."""
     from shared.errors import input_error
 
-    if out.suffix.lower() != ".zip" or out.is_dir():
-        found = "a folder" if out.is_dir() else "an output that is no zip"
-        raise input_error("LIC-U008", file=out, found=found, expected="a path ending in .zip", remedy="Correct --out.")
-    bare = out.with_suffix(".json")
-    if bare.exists() and not _is_member(bare, out):
-        raise input_error(
-            "LIC-U012",
-            file=bare,
-            found="a file that is not in the zip of that name, where the bare predictions would go",
-            expected=f"none, or the predictions that {out.name} holds",
-            remedy="Name another zip with --out, or move this file away.",
-        )
-
-
-def _is_member(bare: Path, path: Path) -> bool:
-    """Whether the file ``bare`` is what the zip ``path`` holds."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            return len(names) == 1 and bare.is_file() and archive.read(names[0]) == bare.read_bytes()
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError):
-        return False
-
-
-@contextmanager
-def _aside(target: Path) -> Iterator[Path]:
-    """A path of the same name in a folder of its own beside ``target``, which is removed in the end."""
-    from shared.files import whole_or_absent
-
-    with whole_or_absent(target):
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name[:200]}.", suffix=".part", dir=target.parent))
-        try:
-            yield folder / target.name
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _require_sound(target: Path, problems: Sequence[Problem]) -> None:
-    """Raises WorkError unless the zip would be accepted."""
-    from shared.errors import Problem, WorkError
-
-    if problems:
-        found = f"a zip with {len(problems)} problems, which is not kept"
-        fault = Problem("LIC-P001", found, "one that would be accepted", "This is a fault of lic: please report it.", str(target))
-        raise WorkError(fault, *problems[:10])
-
-
-def _put(made: Path, target: Path, *, keep: bool) -> None:
-    """Moves the zip ``made`` and its bare file to ``target``; with ``keep``, another pair that stands there gets the next free name.
-
-    Killed at any moment, it leaves a whole zip at ``target``, the earlier or the new one, and beside it that one's bare file or none; what
-    is kept is copied first, so a later call keeps it once.
-    """
-    from shared.files import atomic_write, fsync_folder
-
-    bare, old_bare = made.with_suffix(".json"), target.with_suffix(".json")
-    pairs = [(bare, old_bare), (made, target)]
-    if keep and all(_same(new, old) for new, old in pairs):
-        return
-    earlier = [old for _, old in pairs if old.exists()]
-    if keep and not all(_same(new, old) for new, old in pairs if old in earlier):
-        number = 1
-        while not all(_is_free(path, number, target) for path in (old_bare, target)):
-            number += 1
-        kept = [path.with_stem(f"{path.stem}-{number}") for path in earlier]
-        for path, copy in zip(earlier, kept, strict=True):
-            with atomic_write(copy) as file:
-                file.write(path.read_bytes())
-        say(f"{target}: the earlier predictions differ and are kept as {' and '.join(path.name for path in kept)}.")
-    old_bare.unlink(missing_ok=True)  # a zip beside the bare file of another would be refused by the next call
-    os.replace(made, target)
-    os.replace(bare, old_bare)
-    fsync_folder(target.parent)
-
-
-def _is_free(path: Path, number: int, target: Path) -> bool:
-    """Whether ``path`` may be kept under ``number``: nothing is there, or what an earlier call that was killed kept of this very pair."""
-    place = path.with_stem(f"{path.stem}-{number}")
-    return not place.exists() or _same(place, path) or (path != target and not path.exists() and _is_member(place, target))
-
-
-def _same(new: Path, old: Path) -> bool:
-    return old.is_file() and new.is_file() and new.read_bytes() == old.read_bytes()
+    left, _, right = given.partition("/")
+    if not (left.isdecimal() and right.isdecimal() and 1 <= int(left) <= int(right)):
+        remedy = "Give e.g. --shard 1/3, --shard 2/3 and --shard 3/3."
+        raise input_error("LIC-X032", found=f"--shard {given}", expected="i/n with 1 <= i <= n", remedy=remedy)
+    return int(left) - 1, int(right)
 
 
 def command(
@@ -225,6 +178,11 @@ def command(
     n_best: Annotated[int, typer.Option("--n-best", min=1, help="how many of them")] = N_BEST,
     set_: Annotated[list[str] | None, typer.Option("--set", help="decode.KEY=VALUE in place of the run's own; repeatable")] = None,
     engine: Annotated[str, typer.Option(help="what runs the model: auto, eager, static or onnx")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted prediction of a large file")] = False,
+    shard: Annotated[str | None, typer.Option(metavar="i/n", help="predict only the i-th of n shares, to be merged later")] = None,
+    merge: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="make the zip from the parts of all shares, in these folders; repeatable")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
 ) -> None:
     """Predict a test set and write a checked submission zip."""
@@ -240,11 +198,17 @@ def command(
             expected="one track",
             remedy=f"Name the track: one of {', '.join(names)}.",
         )
+    if track is None and len(names) > 1 and (shard or merge):
+        raise input_error("LIC-U007", found="--shard or --merge for several tracks", expected="one track", remedy="Name the track.")
+    share = None if shard is None else _share(shard)
+    if merge and (resume or shard):
+        raise input_error("LIC-X032", found="--merge with --resume or --shard", expected="one of them", remedy="Merge when all shares are there.")
     results, failed = {}, []
     options: dict[str, Any] = {"split": split, "run": run, "data": data, "input": input, "out": out, "device": device, "skip_bad": skip_bad}
     for name in names:
         try:
-            results[name] = predict(name, **options, n_best=n_best, n_best_file=n_best_file, decode=set_ or (), engine=engine)
+            more: dict[str, Any] = {"n_best": n_best, "n_best_file": n_best_file, "decode": set_ or (), "merge": merge or ()}
+            results[name] = predict(name, **options, **more, engine=engine, resume=resume, shard=share)
         except InputError as error:  # one track's missing file keeps no other from its zip
             failed.append(error)
     if failed and not results:
@@ -252,6 +216,9 @@ def command(
     if json:
         emit_json(results[track] if track is not None else results)
     for name, result in results.items() if not json else ():
+        if "parts" in result:
+            typer.echo(f"{result['parts']}\tshard {result['shard']} of {result['records']} records; merge all with --merge")
+            continue
         say(
             f"{name}: {result['predictions']} predictions for {result['records']} records of {result['input']} "
             f"({result['records_without_prediction']} without any), by {result['run']}"

@@ -122,7 +122,7 @@ class Task(Protocol):
         """An unlabelled record of one text, for ``lic extract``. Raises InputError when a question is missing, or given where none is asked."""
         ...
 
-    def write_submission(self, path: Path, rows: Sequence[Any], predictions: Sequence[Any], schema: Any | None) -> None:
+    def write_submission(self, path: Path, rows: Iterable[Any], predictions: Iterable[Any], schema: Any | None) -> None:
         """Writes the zip ``path`` and the bare file beside it, each atomically; a line for every record."""
         ...
 

@@ -74,7 +74,7 @@ class EventTask:
     def text_of(self, record: EventRecord) -> str:
         return record.text
 
-    def write_submission(self, path: Path, rows: Sequence[EventRecord], predictions: Sequence[Sequence[Prediction]], schema: Any) -> None:
+    def write_submission(self, path: Path, rows: Iterable[EventRecord], predictions: Iterable[Sequence[Prediction]], schema: Any) -> None:
         from .predictions import as_events
 
         submission.write_submission(path, ((record.id, as_events(found)) for record, found in zip(rows, predictions, strict=True)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,7 @@ class ReadingTask:
     def text_of(self, record: ReadingRecord) -> str:
         return f"{record.question}\n{record.text}"
 
-    def write_submission(self, path: Path, rows: Sequence[ReadingRecord], predictions: Sequence[Sequence[Prediction]], schema: None) -> None:
+    def write_submission(self, path: Path, rows: Iterable[ReadingRecord], predictions: Iterable[Sequence[Prediction]], schema: None) -> None:
         submission.write_submission(path, ((record.id, found[0].text) for record, found in zip(rows, predictions, strict=True)))
 
     def check_submission(self, path: Path, *, schema: None = None, against: Path | None = None) -> list[Problem]:

@@ -72,7 +72,7 @@ class RelationTask:
     def text_of(self, record: RelationRecord) -> str:
         return record.text
 
-    def write_submission(self, path: Path, rows: Sequence[RelationRecord], predictions: Sequence[Sequence[Prediction]], schema: Any) -> None:
+    def write_submission(self, path: Path, rows: Iterable[RelationRecord], predictions: Iterable[Sequence[Prediction]], schema: Any) -> None:
         lines = ((record.text, [_spo(made) for made in found]) for record, found in zip(rows, predictions, strict=True))
         submission.write_submission(path, lines, schema)
 
