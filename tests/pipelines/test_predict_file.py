@@ -27,7 +27,7 @@ TEST = str(SAMPLES / "event" / "test1.json")
 
 
 def predict(*more, out):
-    return run(["predict", "event", "--input", TEST, "--out", out, "--set", "decode.outside_shift=3", *more])
+    return run(["predict", "event", "--input", TEST, "--out", out, "--set", "decode.outside_shift=4", *more])
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def whole(place, monkeypatch):
 
 
 def test_parts_give_the_same_zip_and_go(whole, report):
-    result = report("predict", "event", "--input", TEST, "--out", "parts.zip", "--set", "decode.outside_shift=3")
+    result = report("predict", "event", "--input", TEST, "--out", "parts.zip", "--set", "decode.outside_shift=4")
     assert Path("parts.zip").read_bytes() == whole and not Path("parts.zip.parts").exists()
     assert result["records"] == len(Path(TEST).read_text(encoding="utf-8").splitlines()) and result["predictions"] > 0
 
@@ -79,9 +79,9 @@ def test_shards_merge_to_the_same_zip(whole, fault):
         assert predict("--shard", f"{number}/3", out=f"m{number}.zip") == 0
         assert not Path(f"m{number}.zip").exists()
     folders = [word for number in (1, 2, 3) for word in ("--merge", f"m{number}.zip.parts")]
-    assert fault("predict", "event", "--input", TEST, "--out", "m.zip", *folders[:4], "--set", "decode.outside_shift=3")[1] == ["LIC-X031"]
+    assert fault("predict", "event", "--input", TEST, "--out", "m.zip", *folders[:4], "--set", "decode.outside_shift=4")[1] == ["LIC-X031"]
     again = [*folders, "--merge", "m3.zip.parts"]
-    assert set(fault("predict", "event", "--input", TEST, "--out", "m.zip", *again, "--set", "decode.outside_shift=3")[1]) == {"LIC-X030"}
+    assert set(fault("predict", "event", "--input", TEST, "--out", "m.zip", *again, "--set", "decode.outside_shift=4")[1]) == {"LIC-X030"}
     assert fault("predict", "event", "--input", TEST, "--out", "m.zip", *folders)[1] == ["LIC-X027"]
     assert not Path("m.zip").exists()
     assert predict(*folders, out="m.zip") == 0
@@ -93,7 +93,7 @@ def test_a_damaged_part_stops_the_merge(place, fault):
     part = predict_parts.part_path(Path("one.zip.parts"), 1)
     lines = part.read_text(encoding="utf-8").splitlines(keepends=True)
     part.write_text("".join(reversed(lines)), encoding="utf-8")
-    found = fault("predict", "event", "--input", TEST, "--out", "m.zip", "--set", "decode.outside_shift=3", "--merge", "one.zip.parts")
+    found = fault("predict", "event", "--input", TEST, "--out", "m.zip", "--set", "decode.outside_shift=4", "--merge", "one.zip.parts")
     assert found[1] == ["LIC-X029"] and not Path("m.zip").exists()
 
 
