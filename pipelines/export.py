@@ -28,8 +28,8 @@ def export(
     """Writes the run (default: the track's latest) to the folder ``out``, whole or not at all; an older export there is replaced.
 
     ``onnx`` and ``static``: model, vocabulary, schema, settings, a ``predict.py`` and the files it needs; it runs with numpy and onnxruntime
-    (or paddle) alone. ``safetensors``: the encoder as a folder of BERT, which PaddleNLP's and transformers' ``AutoModel`` load, and the rest of
-    the weights in ``head.safetensors``. ``int8``: weights of matrix products in eight bits (onnx only); the scores with and without on the dev
+    (or paddle) alone. ``safetensors``: the encoder as a folder that PaddleNLP's ``AutoModel.from_pretrained`` loads, the rest of the weights in
+    ``head.safetensors``. ``int8``: weights of matrix products in eight bits (onnx only); the scores with and without on the dev
     file of ``data`` (default: what the run was trained on) are in the result, None where that file is not there.
 
     Raises InputError: LIC-I005 without a package that is needed, LIC-I006 for a model that cannot be exported, LIC-I007 for ``out``, a format or
@@ -125,11 +125,15 @@ def _write_model(loaded: LoadedRun, out: Path, kind: str, *, int8: bool) -> list
 
 
 def _write_encoder(loaded: LoadedRun, out: Path) -> list[str]:
-    from shared.huggingface import save_huggingface
+    from shared.huggingface import save_paddlenlp, whats_not_bert
     from shared.training.checkpoint import arrays_of, save_arrays
 
+    if other := whats_not_bert(loaded.model.backbone.config):
+        raise input_error(
+            "LIC-I006", file=loaded.folder, found=f"an encoder with {other}", expected="a BERT", remedy="Take --format onnx or static."
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_huggingface(out, loaded.model.backbone, loaded.tokenizer)
+    save_paddlenlp(out, loaded.model.backbone, loaded.tokenizer)
     rest = {name: value for name, value in loaded.model.state_dict().items() if not name.startswith("backbone.")}
     save_arrays(out / HEAD, arrays_of(rest))
     return sorted(path.name for path in out.iterdir())

@@ -37,10 +37,12 @@ class LocalConvolution(nn.Layer):
 
     def forward(self, hidden: paddle.Tensor, real: paddle.Tensor) -> paddle.Tensor:
         """``real`` [b, l]: true for tokens that are no padding."""
-        b, l, h = hidden.shape
         inside = hidden * real.unsqueeze(-1).astype(hidden.dtype)  # [b, l, h]
-        beyond = paddle.zeros([b, self.side, h], dtype=hidden.dtype)  # [b, k, h]
-        framed = paddle.concat([beyond, inside, beyond], axis=1)  # [b, l + 2 k, h]
-        neighbours = paddle.concat([framed[:, shift : shift + l] for shift in range(2 * self.side + 1)], axis=-1)  # [b, l, w * h]
+        beyond = [paddle.zeros_like(inside[:, :1])] * self.side  # [b, 1, h] each
+        framed = paddle.concat([*beyond, inside, *beyond], axis=1)  # [b, l + 2 k, h]
+        last = 2 * self.side
+        # counted from the end, since a recorded graph has no lengths yet
+        pieces = [framed[:, shift : shift - last] if shift < last else framed[:, shift:] for shift in range(last + 1)]  # [b, l, h] each
+        neighbours = paddle.concat(pieces, axis=-1)  # [b, l, w * h]
         mixed: paddle.Tensor = self.norm(hidden + self.activation(self.mix(neighbours)))  # [b, l, h]
         return mixed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,36 @@ def whats_not_bert(config: BackboneConfig) -> str | None:
     return None
 
 
+_PADDLENLP = {
+    "attention.self.query": "self_attn.q_proj",
+    "attention.self.key": "self_attn.k_proj",
+    "attention.self.value": "self_attn.v_proj",
+    "attention.output.dense": "self_attn.out_proj",
+    "attention.output.LayerNorm": "norm1",
+    "intermediate.dense": "linear1",
+    "output.dense": "linear2",
+    "output.LayerNorm": "norm2",
+}
+
+
+def save_paddlenlp(folder: str | Path, backbone: Backbone, tokenizer: Tokenizer) -> None:
+    """Writes the encoder as :func:`save_huggingface` does, with PaddleNLP's names and its layout of linear weights, [in, out].
+
+    So PaddleNLP's ``AutoModel.from_pretrained`` takes it without a conversion. :func:`load_backbone` reads both. Raises ValueError likewise.
+    """
+    _refuse_others(backbone.config)
+    tensors = {}
+    for name, value in encoder_tensors(backbone).items():
+        match = re.fullmatch(r"encoder\.layer\.(\d+)\.(.+)\.(weight|bias)", name)
+        if match is None:
+            other = name.replace("embeddings.LayerNorm", "embeddings.layer_norm")
+            tensors[other] = np.ascontiguousarray(value.T) if name == "pooler.dense.weight" else value
+        else:
+            turned = np.ascontiguousarray(value.T) if value.ndim == 2 else value  # [in, out] or [out]
+            tensors[f"encoder.layers.{match[1]}.{_PADDLENLP[match[2]]}.{match[3]}"] = turned
+    _write(folder, backbone.config, "BertModel", tokenizer, tensors, kind="np")
+
+
 def save_huggingface(folder: str | Path, backbone: Backbone, tokenizer: Tokenizer, *, head: TiedLanguageModelHead | None = None) -> None:
     """Writes ``config.json``, ``vocab.txt``, ``tokenizer_config.json`` and ``model.safetensors`` (float32): what :func:`load_backbone` reads.
 
@@ -52,22 +83,31 @@ def save_huggingface(folder: str | Path, backbone: Backbone, tokenizer: Tokenize
     The folder is whole or absent; an older one of the kind is replaced. Raises ValueError for an encoder that is no BERT
     (:func:`whats_not_bert`), and where another folder has the name.
     """
-    config = backbone.config
-    other = whats_not_bert(config)
-    if other:
-        raise ValueError(f"an encoder with {other} is no BERT: keep it in a folder of save_encoder")
+    _refuse_others(backbone.config)
     prefix = "bert." if head is not None else ""
     tensors = {f"{prefix}{name}": value for name, value in encoder_tensors(backbone).items()}
     if head is not None:
         for name, parameter in head.state_dict().items():
             value = parameter.astype("float32").numpy()  # [...]
             tensors[f"cls.predictions.{_HEAD[name]}"] = np.ascontiguousarray(value.T if name == "transform.weight" else value)
+    _write(folder, backbone.config, "BertForMaskedLM" if head is not None else "BertModel", tokenizer, tensors, kind="pt")
+
+
+def _refuse_others(config: BackboneConfig) -> None:
+    other = whats_not_bert(config)
+    if other:
+        raise ValueError(f"an encoder with {other} is no BERT: keep it in a folder of save_encoder")
+
+
+def _write(
+    folder: str | Path, config: BackboneConfig, architecture: str, tokenizer: Tokenizer, tensors: dict[str, np.ndarray], *, kind: str
+) -> None:
     with whole_folder(folder, marker=CONFIG_FILE) as aside:
-        write_json(aside / CONFIG_FILE, _config(config, "BertForMaskedLM" if head is not None else "BertModel"))
+        write_json(aside / CONFIG_FILE, _config(config, architecture))
         write_json(aside / TOKENIZER_FILE, {"do_lower_case": tokenizer.lower_case, "tokenizer_class": "BertTokenizer"})
         tokenizer.vocabulary.save(aside / VOCABULARY_FILE)
         with atomic_write(aside / WEIGHTS_FILE) as file:
-            file.write(save(tensors, metadata={"format": "pt"}))
+            file.write(save(tensors, metadata={"format": kind}))
 
 
 def encoder_tensors(backbone: Backbone) -> dict[str, np.ndarray]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -74,10 +76,23 @@ def convert(network: Network, folder: Path, *, about: Mapping[str, str] | None =
         for name, (program, weights) in record_graphs(network, Path(aside)).items():
             with _quiet():  # its own optimizers are left out: ONNX Runtime has better ones, and one of them installs packages by itself
                 paddle2onnx.export(str(program), str(weights), str(folder / f"{name}.onnx"), opset_version=OPSET, optimize_tool="None")
+            _simplify(folder / f"{name}.onnx")
             if int8:
                 _quantise(folder / f"{name}.onnx")
     save_arrays(folder / CONSTANTS, network.constants)
     write_manifest(folder, network, onnx.KIND, about=about or {})
+
+
+def _simplify(path: Path) -> None:
+    """Folds constants and drops what does nothing; nothing in it depends on the machine."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(path.with_suffix(".simple"))
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    path.with_suffix(".simple").replace(path)
 
 
 def _quantise(path: Path) -> None:
@@ -85,22 +100,23 @@ def _quantise(path: Path) -> None:
 
     aside = path.with_suffix(".float32")
     path.rename(aside)
-    logging.disable(logging.WARNING)  # it recommends a preparation that is for images
     try:
-        quantize_dynamic(aside, path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"], per_channel=True)
+        with _quiet():  # it recommends a preparation that is for images
+            quantize_dynamic(aside, path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"], per_channel=True)
     finally:
-        logging.disable(logging.NOTSET)
         aside.unlink()
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps the converter's own lines, which its C++ writes, off the terminal."""
+    """Keeps the converters' own lines, some of which C++ writes, off standard output."""
     logging.disable(logging.WARNING)
+    sys.stdout.flush()
     saved, void = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(void, 1)
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
         os.dup2(saved, 1)
         os.close(saved)

@@ -97,7 +97,9 @@ def test_one_text_and_what_is_wrong_with_input(loose, tmp_path):
     assert run(["export", "reading", "--run", str(loose("reading")), "--out", str(out)]) == 0
     done = alone(out, "星海杯创办于一九八七年。", "--question", "星海杯是哪一年创办的")
     assert done.returncode == 0 and json.loads(done.stdout)["found"], done.stderr
-    for given, said in [(b'{"text": "a"}\n', "no question for 'a'"), (b'{"text": 3}\n', "line 1"), (b"\xff\n", "line 1"), (b"a\n\xff", "line 2")]:
+    asked = '{"text": "甲", "question": "乙"}\n'.encode()
+    unasked = b'{"text": "a"}\n'
+    for given, said in [(unasked, "no question for 'a'"), (b'{"text": 3}\n', "line 1"), (b"\xff\n", "line 1"), (asked + b"\xff", "line 2")]:
         (tmp_path / "bad").write_bytes(given)
         done = alone(out, "--input", tmp_path / "bad")
         assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
