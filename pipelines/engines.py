@@ -71,7 +71,9 @@ def engine_of(loaded: LoadedRun, texts: int) -> Engine | None:
 
 def engine_name(loaded: LoadedRun | LoadedEnsemble) -> str:
     """Of a run that has predicted the engine that did it; of an ensemble the one that was asked for."""
-    if not hasattr(loaded, "opened"):
+    from .ensemble_folder import LoadedEnsemble
+
+    if isinstance(loaded, LoadedEnsemble):
         return loaded.engine
     return "eager" if loaded.opened is None else loaded.opened.name
 
@@ -113,7 +115,8 @@ def _open(folder: Path, network: Network, kind: str) -> Engine:
     if not _is_recorded(folder, kind):
         say(f"recording the model for the engine {kind}, once: {place}")
         place = record(network, kind, place, about=_about(folder))
-    return engine_class(kind)(place, threads=prepare().threads)
+    opened: Engine = engine_class(kind)(place, threads=prepare().threads)
+    return opened
 
 
 def engine_class(kind: str) -> Any:

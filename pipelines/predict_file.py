@@ -80,11 +80,12 @@ class Asked:
         from shared.files import digest
 
         from .candidates import run_marks
+        from .ensemble_folder import LoadedEnsemble
         from .run_folder import DECISION
 
         decision = self.loaded.folder / DECISION
         marks: dict[str, Any] = {"decision": digest(decision) if decision.is_file() else None}
-        if hasattr(self.loaded, "marks"):
+        if isinstance(self.loaded, LoadedEnsemble):
             return {**marks, "members": list(self.loaded.marks), "weights_of_members": list(self.loaded.weights)}
         return {**marks, **run_marks(self.loaded.folder)}
 

@@ -151,7 +151,8 @@ def gather(folders: Sequence[Path]) -> tuple[Plan, dict[int, Path]]:
     Raises InputError with every reason why they are no whole: parts that no folder has, that two have, and folders of another prediction.
     """
     plans = [(folder, read_plan(folder)) for folder in folders]
-    plan, places, problems = plans[0][1], {}, []
+    plan, problems = plans[0][1], []
+    places: dict[int, Path] = {}
     for folder, own in plans:
         if own != plan:
             found = f"parts of another prediction than {folders[0]} ({_difference(own.as_dict(), plan.as_dict())})"

@@ -48,8 +48,8 @@ def decoder(
     padded_tokens: int,
 ) -> Decoder:
     """``settings``: the values of the design's ``[decode]`` table as attributes; ``padded_tokens``: those of a batch."""
-    module = casrel_decode if design == "casrel" else gplinker_decode
-    return module.engine_decoder(engine, features, schema, vocabulary, settings)
+    make = casrel_decode.engine_decoder if design == "casrel" else gplinker_decode.engine_decoder
+    return make(engine, features, schema, vocabulary, settings)
 
 
 def predictions_of(
