@@ -18,10 +18,11 @@ def viterbi(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Best tagging of every chain.
 
-    ``emissions`` [b, l, r, k], ``transitions`` [r, k, k], ``lengths`` [b]; ``starts``/``ends`` [k] boolean: allowed first/last tags.
-    Returns tags [b, l, r] (int16, 0 beyond the length) and their scores [b, r].
+    ``emissions`` [b, l, r, k], ``transitions`` [r, k, k], ``lengths`` [b], or [b, r] where chains stand for different sequences;
+    ``starts``/``ends`` [k] boolean: allowed first/last tags. Returns tags [b, l, r] (int16, 0 beyond the length) and their scores [b, r].
     """
     b, l, r, k = emissions.shape
+    lengths = np.broadcast_to(lengths if np.ndim(lengths) == 2 else np.asarray(lengths)[:, None], (b, r))  # [b, r]
     penalty = np.float32(-1e9)
     best = emissions[:, 0] + (0 if starts is None else np.where(starts, 0, penalty))  # [b, r, k]
     back = np.zeros((l, b, r, k), dtype=np.int16)  # [l, b, r, k]
@@ -31,7 +32,7 @@ def viterbi(
         candidates = best[:, :, None, :] + by_target  # [b, r, k(to), k(from)]
         source = candidates.argmax(-1)  # [b, r, k]
         moved = np.take_along_axis(candidates, source[..., None], -1)[..., 0] + emissions[:, t]  # [b, r, k]
-        live = (t < lengths)[:, None, None]  # [b, 1, 1]
+        live = (t < lengths)[..., None]  # [b, r, 1]
         best = np.where(live, moved, best)  # [b, r, k]
         back[t] = np.where(live, source, stay)  # [b, r, k]
     if ends is not None:
@@ -40,9 +41,22 @@ def viterbi(
     score = np.take_along_axis(best, tag[..., None], -1)[..., 0]  # [b, r]
     tags = np.zeros((b, l, r), dtype=np.int16)  # [b, l, r]
     for t in range(l - 1, -1, -1):
-        tags[:, t] = np.where((t < lengths)[:, None], tag, 0)  # [b, r]
+        tags[:, t] = np.where(t < lengths, tag, 0)  # [b, r]
         tag = np.take_along_axis(back[t], tag[..., None].astype(np.int64), -1)[..., 0]  # [b, r]
     return tags, score
+
+
+def may_leave_outside(emissions: np.ndarray, transitions: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """False for a chain whose best tagging is tag 0 throughout, whatever else is allowed; True for all that only :func:`viterbi` can tell, [b, r].
+
+    Shapes as there, ``lengths`` [b]. Tag 0 must be allowed everywhere. Any tagging gains over that of tag 0 alone at most, at each of its other
+    tags, what that tag scores above tag 0 and twice the most that a move scores above the move from 0 to 0.
+    """
+    gain = emissions[..., 1:].max(-1) - emissions[..., 0]  # [b, l, r]
+    move = (transitions - transitions[:, :1, :1]).max((1, 2))  # [r]: at least 0, that of the move from 0 to 0
+    real = np.arange(gain.shape[1]) < np.asarray(lengths)[:, None]  # [b, l]
+    slack = 1e-4  # rounding of long sums
+    return ((gain > -2 * move - slack) & real[..., None]).any(1)  # [b, r]
 
 
 class Forward(NamedTuple):

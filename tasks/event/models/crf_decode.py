@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shared.features.rows import framed_rows
-from shared.heads.crf_decode import FORBIDDEN, Forward, bio_constraints, bio_spans, forward_backward, segment_log_probability, viterbi
+from shared.heads.crf_decode import (
+    FORBIDDEN,
+    Forward,
+    bio_constraints,
+    bio_spans,
+    forward_backward,
+    may_leave_outside,
+    segment_log_probability,
+    viterbi,
+)
 from shared.text import Vocabulary
 from shared.text.windows import WindowSpan, in_text
 
@@ -47,26 +56,33 @@ def decode_batch(
     if outside_shift:
         emissions = emissions.copy()  # [b, l, r, k]
         emissions[..., 0] -= outside_shift
-    tags, _ = viterbi(emissions, transitions, lengths, starts=allowed_start)  # [b, l, r]
-    batch_rows, chains = np.nonzero(tags.any(axis=1))  # [n], [n]
+    batch_rows, chains = np.nonzero(may_leave_outside(emissions, transitions, lengths))  # [n], [n]
+    tags, _ = viterbi(
+        _of_chains(emissions, batch_rows, chains), transitions[chains], lengths[batch_rows][None], starts=allowed_start
+    )  # [1, l, n]
+    fires = tags[0].any(axis=0)  # [n]
+    batch_rows, chains, paths = batch_rows[fires], chains[fires], tags[0].T[fires]  # [m], [m], [m, l]
     if len(batch_rows) == 0:
         return []
-    if not shifted_probability:
-        emissions = given  # [b, l, r, k]
-    fired = np.ascontiguousarray(emissions[batch_rows, :, chains].transpose(1, 0, 2))[None]  # [1, l, n, k]
-    moves = transitions[chains]  # [n, k, k]
+    fired = _of_chains(emissions if shifted_probability else given, batch_rows, chains)  # [1, l, m, k]
+    moves = transitions[chains]  # [m, k, k]
     messages = forward_backward(fired, moves, lengths[batch_rows][None], starts=allowed_start)
     single_chain = transitions.shape[0] == 1
     found: list[tuple[int, WindowSpan]] = []
     for index, (batch_row, chain) in enumerate(zip(batch_rows.tolist(), chains.tolist(), strict=True)):
         record, begin, total = features.windows[rows[batch_row]].tolist()
-        path = tags[batch_row, :, chain]  # [l]
+        path = paths[index]  # [l]
         length = int(lengths[batch_row])
         for label, first, last in bio_spans(path, length):
             probability = _span_probability(messages, fired, moves, index, path, first, last, length)
             span = in_text(label if single_chain else chain, first, last, probability, (begin, begin + length), total)
             found.append((record, span))
     return found
+
+
+def _of_chains(emissions: np.ndarray, rows: np.ndarray, chains: np.ndarray) -> np.ndarray:
+    """The scores [b, l, r, k] of chosen chains as those of one row, [1, l, n, k]."""
+    return np.ascontiguousarray(emissions[rows, :, chains].transpose(1, 0, 2))[None]  # [1, l, n, k]
 
 
 def _span_probability(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.heads.crf import LinearChainCRF
-from shared.heads.crf_decode import FORBIDDEN, bio_constraints, bio_spans, forward_backward, segment_log_probability, viterbi
+from shared.heads.crf_decode import FORBIDDEN, bio_constraints, bio_spans, forward_backward, may_leave_outside, segment_log_probability, viterbi
 
 NODES = np.array([[0.5, -0.2, 0.1], [0.3, 0.8, -0.5], [-0.1, 0.4, 0.9], [0.2, 0.0, 0.6]], dtype=np.float32)[None, :, None]  # [1, 4, 1, 3]
 MOVES = np.array([[0.1, -0.3, 0.2], [0.4, 0.0, -0.2], [-0.5, 0.3, 0.6]], dtype=np.float32)[None]  # [1, 3, 3]
@@ -139,6 +139,36 @@ def test_layer_and_decode_equal_enumeration(problem):
     np.testing.assert_allclose(partition, expected, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(messages.log_partition, expected, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(nll(crf, emissions, some_path, lengths).numpy(), some_score, rtol=1e-5, atol=2e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems(constrained=False), st.floats(0, 12))
+def test_chains_that_cannot_leave_the_outside_do_not(problem, more):
+    emissions, transitions, lengths, _, _ = problem
+    emissions[..., 0] += more
+    tags, _ = viterbi(emissions, transitions, lengths)
+    assert not (tags.any(1) & ~may_leave_outside(emissions, transitions, lengths)).any()
+
+
+def test_most_chains_of_clear_scores_are_known_to_stay_outside():
+    emissions, moves = np.zeros((1, 3, 2, 3), dtype=np.float32), np.full((2, 3, 3), 0.5, dtype=np.float32)  # [b, l, r, k], [r, k, k]
+    moves[:, 1, 2] = 2.5
+    emissions[..., 0] = 4.1
+    emissions[0, 1, 1, 2] = 0.2
+    assert may_leave_outside(emissions, moves, np.array([3])).tolist() == [[False, True]]
+    assert may_leave_outside(emissions, moves, np.array([1])).tolist() == [[False, False]]
+
+
+@settings(max_examples=15, deadline=None)
+@given(problems(), st.data())
+def test_viterbi_takes_a_length_for_every_chain(problem, data):
+    emissions, transitions, _, _, starts = problem
+    b, length, r, _ = emissions.shape
+    lengths = np.array(data.draw(st.lists(st.lists(st.integers(1, length), min_size=r, max_size=r), min_size=b, max_size=b)))  # [b, r]
+    tags, scores = viterbi(emissions, transitions, lengths, starts=starts)
+    for chain in range(r):
+        own, best = viterbi(emissions[:, :, [chain]], transitions[[chain]], lengths[:, chain], starts=starts)
+        assert np.array_equal(tags[:, :, chain], own[:, :, 0]) and np.array_equal(scores[:, chain], best[:, 0])
 
 
 @settings(max_examples=15, deadline=None)
