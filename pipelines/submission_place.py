@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import tempfile
@@ -9,8 +10,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from .console import say
 
@@ -41,9 +43,16 @@ def _is_member(bare: Path, path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            return len(names) == 1 and bare.is_file() and archive.read(names[0]) == bare.read_bytes()
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError):
+            if len(names) != 1 or not bare.is_file() or archive.getinfo(names[0]).file_size != bare.stat().st_size:
+                return False
+            with archive.open(names[0]) as member, bare.open("rb") as own:
+                return all(one == other for one, other in zip(_pieces(member), _pieces(own), strict=True))
+    except (OSError, ValueError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError):
         return False
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    return iter(partial(file.read, 1 << 20), b"")
 
 
 @contextmanager
@@ -88,8 +97,8 @@ def put(made: Path, target: Path, *, keep: bool) -> None:
             number += 1
         kept = [path.with_stem(f"{path.stem}-{number}") for path in earlier]
         for path, copy in zip(earlier, kept, strict=True):
-            with atomic_write(copy) as file:
-                file.write(path.read_bytes())
+            with atomic_write(copy) as file, path.open("rb") as source:
+                shutil.copyfileobj(source, file, 1 << 20)
         say(f"{target}: the earlier predictions differ and are kept as {' and '.join(path.name for path in kept)}.")
     old_bare.unlink(missing_ok=True)  # a zip beside the bare file of another would be refused by the next call
     os.replace(made, target)
@@ -104,4 +113,4 @@ def _is_free(path: Path, number: int, target: Path) -> bool:
 
 
 def _same(new: Path, old: Path) -> bool:
-    return old.is_file() and new.is_file() and new.read_bytes() == old.read_bytes()
+    return old.is_file() and new.is_file() and filecmp.cmp(new, old, shallow=False)

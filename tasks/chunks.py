@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import hashlib
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from shared.workers import run_in_order
 
 from .base import Progress, ReadResult, Task
 from .json_lines import Chunk, LineFacts, cut_chunks, in_order, parse_chunk
+from .seen import Seen, hashes_of
 
 if TYPE_CHECKING:
     from shared.text import Vocabulary
@@ -80,10 +80,6 @@ class ChunkRead:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def _hash(identity: str) -> int:
-    return int.from_bytes(hashlib.blake2b(identity.encode(), digest_size=8).digest(), "little")
-
-
 class ReadChunk:
     """Reads chunks of a source. ``gives``: what :attr:`ChunkRead.values` holds."""
 
@@ -107,8 +103,8 @@ class ReadChunk:
             parsed, facts = parse_chunk(data, path, first=job.chunk.first, last=job.chunk.last)
             seen: dict[str, int] = {}
             made = task.read_rows(parsed.rows, path, self.source.schema, labelled=self.source.labelled, seen=seen)
-            hashes = {identity: _hash(identity) for identity in seen}
-            known = {identity: job.earlier[value] for identity, value in hashes.items() if value in job.earlier}
+            hashes = hashes_of(seen)  # [k]
+            known = {identity: job.earlier[value] for identity, value in zip(seen, hashes.tolist(), strict=True) if value in job.earlier}
             if known:
                 made = task.read_rows(parsed.rows, path, self.source.schema, labelled=self.source.labelled, seen=known)
         wanted = made.records[: job.take]
@@ -117,7 +113,7 @@ class ReadChunk:
             facts,
             (parsed.problems, made.problems),
             parsed.skipped + made.skipped,
-            np.fromiter(hashes.values(), dtype=np.uint64, count=len(hashes)),  # [k]
+            hashes,
             np.fromiter(seen.values(), dtype=np.int64, count=len(seen)),  # [k]
             len(made.records),
             len(wanted),
@@ -163,16 +159,13 @@ class _Together:
         self.facts = LineFacts()
         self.problems: tuple[list[Problem], list[Problem]] = ([], [])
         self.skipped = self.records = 0
-        self._seen: list[tuple[np.ndarray, np.ndarray]] = []  # sorted hashes [k] and their lines [k], in few pieces
+        self._seen = Seen()
 
     def earlier(self, read: ChunkRead) -> dict[int, int]:
         """The line, by hash, of those ids of a chunk that stand in an earlier one."""
-        found: dict[int, int] = {}
-        for hashes, lines in self._seen:
-            places = np.searchsorted(hashes, read.hashes).clip(max=len(hashes) - 1)  # [k]
-            for place in places[hashes[places] == read.hashes].tolist():
-                found[int(hashes[place])] = int(lines[place])
-        return found
+        lines = self._seen.find(read.hashes)  # [k]
+        there = lines >= 0  # [k]
+        return dict(zip(read.hashes[there].tolist(), lines[there].tolist(), strict=True))
 
     def add(self, read: ChunkRead) -> None:
         self.facts.add(read.facts)
@@ -180,16 +173,7 @@ class _Together:
             mine += theirs
         self.skipped += read.skipped
         self.records += read.records
-        known = np.fromiter(self.earlier(read), dtype=np.uint64)  # [d]
-        new = ~np.isin(read.hashes, known)  # [k]: of an id the first line counts
-        if not new.any():
-            return
-        pieces = [(read.hashes[new], read.id_lines[new])]
-        if len(self._seen) == 16:
-            pieces, self._seen = [*self._seen, *pieces], []
-        hashes, lines = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))  # [k], [k]
-        order = np.argsort(hashes)  # [k]
-        self._seen.append((hashes[order], lines[order]))
+        self._seen.add(read.hashes, read.id_lines)
 
     def result(self, name: str) -> ReadResult:
         """All of :meth:`Task.read_records` but the records."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unicodedata import category
 
 from shared.errors import Problem
-from shared.files import write_text
+from shared.files import atomic_write
 
 HARMLESS = frozenset({"LIC-D005", "LIC-D006", "LIC-D007"})
 """Codes of problems that cost no record: the file should be mended, yet every record in it can be read."""
@@ -307,11 +307,13 @@ def emptiness(text: str, name: str) -> str | None:
     return f"a “{name}” of {'control characters' if text.strip() else 'blanks'} only"
 
 
-def dump_json_lines(rows: Iterable[dict[str, Any]]) -> str:
-    """One object a line, Chinese as itself, ``\\n`` after every line."""
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+def dump_json_lines(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """One object a line, Chinese as itself, UTF-8, ``\\n`` after every line."""
+    for row in rows:
+        yield json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n"
 
 
 def write_json_lines(path: str | Path, rows: Iterable[dict[str, Any]]) -> None:
     """Writes :func:`dump_json_lines` atomically."""
-    write_text(path, dump_json_lines(rows))
+    with atomic_write(path) as file:
+        file.writelines(dump_json_lines(rows))

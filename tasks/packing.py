@@ -6,9 +6,10 @@ right name, S010 no file; D003 an empty member.
 
 from __future__ import annotations
 
-import io
+import shutil
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,22 +34,32 @@ class Opened:
     problems: list[Problem] = field(default_factory=list)
 
 
-def pack(path: str | Path, member: str, data: bytes) -> None:
+def pack(path: str | Path, member: str, pieces: Iterable[bytes]) -> None:
     """Writes the zip ``path`` and the bare file beside it (``event.zip``, ``event.json``), each atomically; equal data give equal bytes.
 
-    Raises ValueError for another suffix than ``.zip``.
+    ``pieces`` are written as they come. Raises ValueError for another suffix than ``.zip``.
     """
     path = Path(path)
     if path.suffix.lower() != ".zip":
         raise ValueError(f"the submission's path is {str(path)!r}; expected one ending in .zip")
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        info = zipfile.ZipInfo(member, date_time=(1980, 1, 1, 0, 0, 0))
-        info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
-        archive.writestr(info, data)
-    for target, content in ((path.with_suffix(".json"), data), (path, packed.getvalue())):
-        with atomic_write(target) as file:
-            file.write(content)
+    bare = path.with_suffix(".json")
+    with atomic_write(bare) as file:
+        for piece in pieces:
+            file.write(piece)
+    info = zipfile.ZipInfo(member, date_time=(1980, 1, 1, 0, 0, 0))
+    info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+    info.file_size = bare.stat().st_size
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive, bare.open("rb") as source, archive.open(info, "w") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
+
+
+def member_lines(path: str | Path, member: str) -> Iterator[bytes]:
+    """The lines of the member of a zip that holds nothing else, piece by piece. Raises ValueError, OSError or what zipfile raises for another."""
+    with zipfile.ZipFile(path) as archive:
+        if archive.namelist() != [member]:
+            raise ValueError(f"{path} holds {archive.namelist()}; expected {member} alone")
+        with archive.open(member) as lines:
+            yield from lines
 
 
 def open_member(path: str | Path, member: str) -> Opened:

@@ -56,7 +56,8 @@ def may_leave_outside(emissions: np.ndarray, transitions: np.ndarray, lengths: n
     move = (transitions - transitions[:, :1, :1]).max((1, 2))  # [r]: at least 0, that of the move from 0 to 0
     real = np.arange(gain.shape[1]) < np.asarray(lengths)[:, None]  # [b, l]
     slack = 1e-4  # rounding of long sums
-    return ((gain > -2 * move - slack) & real[..., None]).any(1)  # [b, r]
+    may: np.ndarray = ((gain > -2 * move - slack) & real[..., None]).any(1)  # [b, r]
+    return may
 
 
 class Forward(NamedTuple):

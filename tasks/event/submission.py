@@ -7,7 +7,7 @@ the ends of an argument.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tasks.event.records import as_triples, check_role, check_type, read_records
 from tasks.event.schema import EventSchema
 from tasks.json_lines import HARMLESS, Fields, JsonLines, dump_json_lines, parse_json_lines, quote
 from tasks.packing import PACKING_FAULTS, open_member, pack
+from tasks.seen import Seen, blocks
 from tasks.submission_checks import check_verbatim, compare_records
 
 MEMBER = "duee.json"
@@ -35,14 +36,18 @@ def write_submission(path: str | Path, rows: Iterable[Row]) -> None:
     Every row makes a line, also one without events. Raises ValueError for another suffix than ``.zip``, an id given twice, or an empty or
     non-string id, type, role or text.
     """
-    seen: set[str] = set()
-    lines = []
-    for identity, events in rows:
-        if identity in seen:
-            raise ValueError(f"the id {identity!r} was given twice; expected each id once")
-        seen.add(identity)
-        lines.append({"id": _name(identity, "id"), "event_list": [_event_row(event) for event in events]})
-    pack(path, MEMBER, dump_json_lines(lines).encode("utf-8"))
+    pack(path, MEMBER, dump_json_lines(_lines(rows)))
+
+
+def _lines(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
+    seen, count = Seen(), 0
+    for block in blocks(rows):
+        earlier = seen.repeated([_name(identity, "id") for identity, _ in block], count)  # [k]
+        if (earlier >= 0).any():
+            raise ValueError(f"the id {block[int((earlier >= 0).argmax())][0]!r} was given twice; expected each id once")
+        count += len(block)
+        for identity, events in block:
+            yield {"id": identity, "event_list": [_event_row(event) for event in events]}
 
 
 def _event_row(event: PredictedEvent) -> dict[str, Any]:
@@ -93,6 +98,14 @@ def check_submission(path: str | Path, schema: EventSchema | None = None, agains
         ids = [identity for _, identity, _ in rows]
         problems += compare_records(ids, texts, _inside(path), Path(against).name, records="ids", remedy=remedy)
     return problems
+
+
+def rows_in_step(
+    read: JsonLines, where: str, texts: dict[str, str], schema: EventSchema | None
+) -> tuple[list[str], list[Problem]]:
+    """Ids and problems of some lines, for :func:`tasks.submission_steps.sound_in_step`."""
+    rows, problems = _rows(read, where, schema=schema, texts=texts)
+    return [identity for _, identity, _ in rows], problems
 
 
 def score_files(

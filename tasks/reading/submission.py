@@ -44,7 +44,7 @@ def write_submission(path: str | Path, rows: Iterable[Row]) -> None:
         if not isinstance(answer, str):
             raise ValueError(f"the answer to {identity!r} is {answer!r}; expected a string")
         answers[identity] = answer
-    pack(path, MEMBER, (json.dumps(answers, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
+    pack(path, MEMBER, [(json.dumps(answers, ensure_ascii=False, indent=2) + "\n").encode("utf-8")])
 
 
 def read_submission(path: str | Path) -> list[Row]:

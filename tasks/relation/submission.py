@@ -7,10 +7,11 @@ text given again, S008 blanks at the ends of a subject or slot text.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from shared.errors import InputError, Problem
 from tasks.json_lines import HARMLESS, Fields, JsonLines, dump_json_lines, parse_json_lines, quote
@@ -18,6 +19,7 @@ from tasks.packing import PACKING_FAULTS, open_member, pack
 from tasks.relation import metric
 from tasks.relation.records import Spo, as_triples, read_records, read_spo, spo_row
 from tasks.relation.schema import VALUE, RelationSchema
+from tasks.seen import Seen, blocks
 from tasks.submission_checks import check_verbatim, compare_records
 
 MEMBER = "duie.json"
@@ -36,14 +38,33 @@ def write_submission(path: str | Path, rows: Iterable[Row], schema: RelationSche
     suffix than ``.zip``, an empty or non-string text, predicate, subject, slot or slot text, a triple without ``@value``, and a predicate
     or slot outside the schema.
     """
-    lines: dict[str, dict[Spo, None]] = {}
-    for text, spos in rows:
-        line = lines.setdefault(_name(text, "text"), {})
-        for spo in spos:
-            _check(spo, schema)
-            line[spo] = None
-    entries = ({"text": text, "spo_list": [spo_row(spo, schema) for spo in spos]} for text, spos in lines.items())
-    pack(path, MEMBER, dump_json_lines(entries).encode("utf-8"))
+    with tempfile.SpooledTemporaryFile(1 << 24) as aside:
+        pack(path, MEMBER, _lines(rows, schema, aside))
+
+
+def _lines(rows: Iterable[Row], schema: RelationSchema | None, aside: IO[bytes]) -> Iterator[bytes]:
+    """The file's lines. All wait in ``aside`` for the last row, which may have more of the first text; memory holds what repeated texts have more."""
+    seen, count, more = Seen(), 0, defaultdict[int, list[dict[str, Any]]](list)
+    for block in blocks(rows):
+        earlier = seen.repeated([_name(text, "text") for text, _ in block], count)  # [k]
+        count += len(block)
+        for (text, spos), first in zip(block, earlier.tolist(), strict=True):
+            for spo in spos:
+                _check(spo, schema)
+            made = [spo_row(spo, schema) for spo in dict.fromkeys(spos)]
+            if first >= 0:
+                more[first] += made
+            aside.writelines(dump_json_lines([{"text": text, "spo_list": made}]) if first < 0 else (b"\n",))
+    aside.seek(0)
+    for number, line in enumerate(aside):
+        if number in more:
+            entry = json.loads(line)
+            for one in more[number]:
+                if one not in entry["spo_list"]:
+                    entry["spo_list"].append(one)
+            yield from dump_json_lines([entry])
+        elif line != b"\n":
+            yield line
 
 
 def _check(spo: Spo, schema: RelationSchema | None) -> None:
@@ -103,6 +124,14 @@ def check_submission(path: str | Path, schema: RelationSchema | None = None, aga
         given = [text for _, text, _ in rows]
         problems += compare_records(given, texts, where, Path(against).name, records="texts", remedy=remedy)
     return problems
+
+
+def rows_in_step(
+    read: JsonLines, where: str, texts: dict[str, str], schema: RelationSchema | None
+) -> tuple[list[str], list[Problem]]:
+    """Texts and problems of some lines, for :func:`tasks.submission_steps.sound_in_step`."""
+    rows, problems = _rows(read, where, schema=schema)
+    return [text for _, text, _ in rows], problems
 
 
 def score_files(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from ..candidates import Candidates
 from ..decoding import decode_all
 from ..designs import GOLD_TOKENS
 from ..recipe import FeatureSettings, Recipe
+from ..submission_steps import sound_in_step
 from . import metric, records, submission
 from .candidates import RelationCandidates
 from .models import DESIGNS
@@ -77,6 +79,8 @@ class RelationTask:
         submission.write_submission(path, lines, schema)
 
     def check_submission(self, path: Path, *, schema: RelationSchema | None = None, against: Path | None = None) -> list[Problem]:
+        if sound_in_step(self, path, partial(submission.rows_in_step, schema=schema), against):
+            return []
         return submission.check_submission(path, schema=schema, against=against)
 
     def score_files(self, gold: Path, prediction: Path, *, alias: Path | None = None, **options: Any) -> dict[str, Any]:
