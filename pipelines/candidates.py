@@ -38,11 +38,21 @@ class Kept:
     candidates: list[list[Any]]
 
 
-def predict_run(loaded: LoadedRun, records: Sequence[Any], advance: Advance | None = None, *, floor: float | None = None) -> list[list[Any]]:
-    """What a run finds in every record, by its own ``[decode]`` or everything of at least about the probability ``floor``."""
+def features_of(loaded: LoadedRun, records: Sequence[Any]) -> Any:
+    """What a run reads of the records."""
+    return loaded.task.make_features(records, loaded.schema, loaded.tokenizer, loaded.recipe.features)
+
+
+def predict_run(
+    loaded: LoadedRun, records: Sequence[Any], advance: Advance | None = None, *, floor: float | None = None, features: Any = None
+) -> list[list[Any]]:
+    """What a run finds in every record, by its own ``[decode]`` or everything of at least about the probability ``floor``.
+
+    ``features``: :func:`features_of` them, made here if they are not given.
+    """
     if not records:
         return []
-    features = loaded.task.make_features(records, loaded.schema, loaded.tokenizer, loaded.recipe.features)
+    features = features_of(loaded, records) if features is None else features
     for remark in loaded.task.remarks(features):
         say(f"note: {remark}.")
     engine = engine_of(loaded, len(records))
@@ -51,12 +61,15 @@ def predict_run(loaded: LoadedRun, records: Sequence[Any], advance: Advance | No
     )
 
 
-def find_candidates(loaded: LoadedRun, records: Sequence[Any], advance: Advance | None = None) -> list[list[Any]]:
-    """Candidates of every record."""
+def find_candidates(loaded: LoadedRun, records: Sequence[Any], advance: Advance | None = None, *, features: Any = None) -> list[list[Any]]:
+    """Candidates of every record. ``features``: see :func:`predict_run`."""
     from tasks.candidates import FLOOR
 
-    found = predict_run(loaded, records, advance, floor=FLOOR)
-    return with_plain(loaded.task, found, predict_run(loaded, records, advance)) if loaded.task.candidates.with_plain else found
+    if not records:
+        return []
+    features = features_of(loaded, records) if features is None else features
+    found = predict_run(loaded, records, advance, floor=FLOOR, features=features)
+    return with_plain(loaded.task, found, predict_run(loaded, records, advance, features=features)) if loaded.task.candidates.with_plain else found
 
 
 def with_plain(task: Task, found: list[list[Any]], plain: list[list[Any]]) -> list[list[Any]]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import input_error
 
-from .candidates import find_candidates, predict_run, run_marks
+from .candidates import features_of, find_candidates, predict_run, run_marks
 from .console import Advance, say
+from .engines import engine_of
 from .ensemble_folder import LoadedEnsemble
 from .reranker_file import with_rerankers, write_rerankers
 from .run_folder import DECISION, load_run
@@ -115,7 +116,7 @@ class Predictor:
     member gives that member's own predictions; its members stay loaded from part to part.
     """
 
-    def __init__(self, loaded: LoadedRun | LoadedEnsemble, source: Path | None = None):
+    def __init__(self, loaded: LoadedRun | LoadedEnsemble, source: Path | None = None, *, quiet: bool = False):
         self._loaded, self._task = loaded, loaded.task
         self._members: dict[int, LoadedRun] = {}
         self._only: Predictor | None = None
@@ -124,32 +125,48 @@ class Predictor:
         if isinstance(loaded, LoadedEnsemble):
             self._active = [number for number, weight in enumerate(loaded.weights) if weight > 0]
             if len(self._active) == 1:
-                self._only = Predictor(self._member(self._active[0]), source)
+                self._only = Predictor(self._member(self._active[0]), source, quiet=quiet)
                 return
             marks = {"members": list(loaded.marks), "weights": list(loaded.weights)}
             self._stored = read_decision(loaded.folder, self._task, marks)
         else:
             self._stored = read_decision(loaded.folder, self._task, run_marks(loaded.folder))
         self._crossed = self._stored is not None and _parts_used(self._stored, source)
-        self._quiet = False
+        self._quiet = quiet
 
-    def __call__(self, records: Sequence[Any], advance: Advance | None = None) -> list[list[Any]]:
-        """Predictions for every record, in order."""
+    def prepare(self, records: Sequence[Any]) -> Any:
+        """The features of records that will be predicted, for a thread that makes them ahead; None of an ensemble, whose members differ in them."""
         if self._only is not None:
-            return self._only(records, advance)
+            return self._only.prepare(records)
+        return None if isinstance(self._loaded, LoadedEnsemble) else features_of(self._loaded, records)
+
+    def open_engines(self, texts: int) -> None:
+        """Opens what will run the models on ``texts`` texts, so that every graph is recorded once before several processes need it."""
+        if self._only is not None:
+            self._only.open_engines(texts)
+        elif isinstance(self._loaded, LoadedEnsemble):
+            for number in range(len(self._loaded.members)) if self._crossed else self._active:
+                engine_of(self._member(number), texts)
+        else:
+            engine_of(self._loaded, texts)
+
+    def __call__(self, records: Sequence[Any], advance: Advance | None = None, *, features: Any = None) -> list[list[Any]]:
+        """Predictions for every record, in order. ``features``: what :meth:`prepare` gave for these records."""
+        if self._only is not None:
+            return self._only(records, advance, features=features)
         if not records:
             return []
-        members, kept = self._find(records, advance)
+        members, kept = self._find(records, advance, features)
         if self._stored is None and not isinstance(self._loaded, LoadedEnsemble):
             return members[0]
         return self._decide(records, members, kept)
 
-    def _find(self, records: Sequence[Any], advance: Advance | None) -> tuple[list[list[list[Any]]], int]:
+    def _find(self, records: Sequence[Any], advance: Advance | None, features: Any) -> tuple[list[list[list[Any]]], int]:
         """What every member finds, and how many answers of a ranked track the recipes ask for."""
         if not isinstance(self._loaded, LoadedEnsemble):
             as_decoded = self._stored is None or (self._task.candidates.ranked and self._stored.decision.reranker is None)
             find = predict_run if as_decoded else find_candidates
-            return [find(self._loaded, records, advance)], int(self._loaded.recipe.decode.get("n_best", 1))
+            return [find(self._loaded, records, advance, features=features)], int(self._loaded.recipe.decode.get("n_best", 1))
         members: list[list[list[Any]]] = [[[] for _ in records] for _ in self._loaded.members]
         kept = 1
         for number in range(len(members)) if self._crossed else self._active:

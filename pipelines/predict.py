@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,6 +49,7 @@ def predict(
     resume: bool = False,
     shard: tuple[int, int] | None = None,
     merge: Sequence[Path] = (),
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Predicts a split (``test``: test2 if there, else test1) or the file ``input``; writes the zip and the bare file beside it.
 
@@ -63,18 +63,16 @@ def predict(
 
     ``n_best_file``: also the ``n_best`` answers of a reading run to every question, to one JSON object by id. Empty answers pass the check
     where the recipe's ``decode.no_answer_threshold`` asks for them. ``decode``: ``decode.KEY=VALUE`` in place of the recipe's.
-    ``engine``: what runs the model, see :func:`pipelines.engines.engine_of`.
+    ``engine``: what runs the model, see :func:`pipelines.engines.engine_of`. ``workers``: processes, which share out the cores.
     """
     from shared.errors import input_error
     from shared.training.parallel import join
     from tasks.official import find_split
 
     from .data_files import data_folder
-    from .decode_overrides import with_decode, with_n_best
-    from .device import choose_device
     from .engines import check_engine, engine_name
-    from .ensemble_folder import open_run
     from .predict_file import Asked, found_at_once, found_in_parts, found_merged
+    from .predict_workers import Opening
     from .run_folder import find_run
     from .submission_place import check_out
 
@@ -84,17 +82,15 @@ def predict(
     if out is not None:
         check_out(out)
     folder = find_run(track, run)
-    choose_device(device)
-    loaded = replace(with_decode(open_run(folder, track), decode), engine=engine)
-    if n_best_file is not None:
-        loaded = with_n_best(loaded, n_best)
+    how = Opening(folder, track, tuple(decode), engine, device, n_best if n_best_file else None)
+    loaded = how.open()
     path = input or find_split(track, data_folder(track, data or loaded.data), split)
     target = out or SUBMISSIONS / Path(loaded.task.member).with_suffix(".zip")
-    asked, ranks = Asked(loaded, path, target, skip_bad=skip_bad, settings=_settings(decode, n_best if n_best_file else None)), join()
+    asked, ranks = Asked(how, loaded, path, target, skip_bad=skip_bad), join()
     if merge:
         found = found_merged(asked, merge)
-    elif shard is not None or resume or ranks.world > 1 or asked.large:
-        found = found_in_parts(asked, shard or (ranks.rank, ranks.world), whole=shard is None, resume=resume)
+    elif shard is not None or resume or ranks.world > 1 or workers > 1 or asked.large:
+        found = found_in_parts(asked, shard or (ranks.rank, ranks.world), whole=shard is None, resume=resume, workers=workers)
     else:
         found = found_at_once(asked)
     ranks.wait()
@@ -114,11 +110,6 @@ def predict(
         "file": str(target.with_suffix(".json")),
         **({} if n_best_file is None else {"n_best_file": str(n_best_file)}),
     }
-
-
-def _settings(decode: Sequence[str], n_best: int | None) -> list[str]:
-    """What of a call decides the predictions beside file and run."""
-    return [*sorted(decode), *([] if n_best is None else [f"n_best={n_best}"])]
 
 
 def _write(asked: Asked, found: Found, *, keep: bool, n_best_file: Path | None) -> None:
@@ -183,6 +174,7 @@ def command(
     merge: Annotated[
         list[Path] | None, typer.Option(metavar="FOLDER", help="make the zip from the parts of all shares, in these folders; repeatable")
     ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="processes that predict; they share out the cores")] = 1,
     json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
 ) -> None:
     """Predict a test set and write a checked submission zip."""
@@ -208,7 +200,7 @@ def command(
     for name in names:
         try:
             more: dict[str, Any] = {"n_best": n_best, "n_best_file": n_best_file, "decode": set_ or (), "merge": merge or ()}
-            results[name] = predict(name, **options, **more, engine=engine, resume=resume, shard=share)
+            results[name] = predict(name, **options, **more, engine=engine, resume=resume, shard=share, workers=workers)
         except InputError as error:  # one track's missing file keeps no other from its zip
             failed.append(error)
     if failed and not results:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import input_error
+from shared.workers import one_ahead
 
 from .console import progress, say
 from .decisions import Predictor
-from .predict_parts import SIZE, Plan, Totals, gather, open_parts, part_path, read_part, write_part
+from .predict_parts import PARTS, SIZE, Plan, Totals, gather, open_parts, part_path, read_part, write_part
+from .predict_workers import Opening, predict_parts
 
 if TYPE_CHECKING:
     from tasks.base import Task
@@ -25,13 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Asked:
-    """What is to be predicted: the file ``path`` by ``loaded``, for the zip ``target``. ``settings``: what else decides the predictions."""
+    """What is to be predicted: the file ``path`` by ``loaded``, opened by ``how``, for the zip ``target``."""
 
+    how: Opening
     loaded: LoadedRun | LoadedEnsemble
     path: Path
     target: Path
     skip_bad: bool
-    settings: Sequence[str] = ()
 
     @property
     def task(self) -> Task:
@@ -73,7 +75,8 @@ class Asked:
         from shared import __version__
         from shared.files import digest
 
-        marks = {"file": digest(self.path), "skip_bad": self.skip_bad, "settings": list(self.settings), "lic": __version__, **self._run_marks()}
+        settings = [*sorted(self.how.decode), *([] if self.how.n_best is None else [f"n_best={self.how.n_best}"])]
+        marks = {"file": digest(self.path), "skip_bad": self.skip_bad, "settings": settings, "lic": __version__, **self._run_marks()}
         return Plan(self.task.name, marks, self.count, size)
 
     def _run_marks(self) -> dict[str, Any]:
@@ -128,31 +131,47 @@ def found_at_once(asked: Asked) -> Found:
     return Found(lambda: zip(records, predictions, strict=True))
 
 
-def found_in_parts(asked: Asked, share: tuple[int, int], *, whole: bool, resume: bool) -> Found:
+def found_in_parts(asked: Asked, share: tuple[int, int], *, whole: bool, resume: bool, workers: int = 1) -> Found:
     """Predicts every n-th part of the file from the i-th, ``share`` (i, n), in a folder beside the zip.
 
     ``whole``: all parts are made by this call or its fellow processes, and the folder is of no use afterwards. Parts that are there already
-    stay with ``resume``, and always for a shard. Raises InputError as :func:`open_parts`.
+    stay with ``resume``, and always for a shard. With one of ``workers`` the next part is read and tokenised while one is in the model.
+    Raises InputError as :func:`open_parts`.
     """
     index, of = share
     folder = asked.target.with_name(f"{asked.target.name}.parts")
-    plan = asked.plan(max(1, min(SIZE, -(-asked.count // of))))
+    plan = asked.plan(max(1, min(SIZE, -(-asked.count // (of * PARTS)))))
     there = _open(folder, plan, resume=resume or not whole)
-    own = [number for number in range(plan.count) if number % of == index]
-    if kept := len(there.intersection(own)):
-        say(f"{folder}: {kept} of {len(own)} parts are there already.")
-    predictor, done = Predictor(asked.loaded, asked.path), 0
-    with progress(f"predict {asked.task.name}", done_before=0) as advance:
-        for number, records in asked.parts(plan.size):
-            if number % of != index:
-                continue
-            if number not in there:
-                write_part(folder, number, asked.task, records, predictor(records))
-            done += len(records)
-            advance(done, sum(min(plan.size, plan.records - one * plan.size) for one in own))
+    own = range(index, plan.count, of)
+    kept, total = there.intersection(own), _records_of(plan, own)
+    done = _records_of(plan, kept)
+    if kept:
+        say(f"{folder}: {len(kept)} of {len(own)} parts are there already.")
+    predictor = Predictor(asked.loaded, asked.path)
+    left = ((number, records) for number, records in asked.parts(plan.size) if number in own and number not in there)
+    if workers > 1 and len(own) - len(kept) > 1:
+        predictor.open_engines(total - done)
+        made = predict_parts(asked.how, asked.path, folder, left, workers=min(workers, len(own) - len(kept)))
+    else:
+        made = _one_after_the_other(asked, predictor, folder, left)
+    with progress(f"predict {asked.task.name}", done_before=done) as advance:
+        for records in made:
+            done += records
+            advance(done, total)
     if not whole:
-        return Found(lambda: iter(()), Totals(done), folder)
+        return Found(lambda: iter(()), Totals(total), folder)
     return Found(lambda: _rows(asked, plan, {number: part_path(folder, number) for number in range(plan.count)}), folder=folder, own_folder=True)
+
+
+def _records_of(plan: Plan, parts: Iterable[int]) -> int:
+    return sum(min(plan.size, plan.records - number * plan.size) for number in parts)
+
+
+def _one_after_the_other(asked: Asked, predictor: Predictor, folder: Path, parts: Iterator[tuple[int, list[Any]]]) -> Iterator[int]:
+    """Writes the parts here; yields the number of records of each."""
+    for number, records, features in one_ahead((number, records, predictor.prepare(records)) for number, records in parts):
+        write_part(folder, number, asked.task, records, predictor(records, features=features))
+        yield len(records)
 
 
 def _open(folder: Path, plan: Plan, *, resume: bool) -> set[int]:

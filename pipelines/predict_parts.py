@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 SIZE = 2048
-"""Records of a part."""
+"""Records of a part, at most."""
+PARTS = 8
+"""Parts of a process, at least, of a file with as many records."""
 MANIFEST = "parts.json"
 _NAME = re.compile(r"part-(\d{7})\.jsonl")
 

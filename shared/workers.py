@@ -1,4 +1,4 @@
-"""Work for several processes, its results in order."""
+"""Work for several processes or threads, its results in order."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -49,6 +49,31 @@ def run_in_order(build: Callable[..., Callable[[Job], Result]], arguments: tuple
             expected="worker processes that live",
             remedy="The system may have been short of memory: try fewer processes (--workers 1).",
         ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def one_ahead(items: Iterable[Job]) -> Iterator[Job]:
+    """The items themselves; while one is worked on, the next is made in a thread of its own. What making one raises is raised in its turn."""
+    end, source = object(), iter(items)
+    pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+    try:
+        waiting = pool.submit(next, source, end)
+        while (item := waiting.result()) is not end:
+            waiting = pool.submit(next, source, end)
+            yield item  # type: ignore[misc]
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def map_in_threads(function: Callable[[Job], Result], jobs: Sequence[Job], *, threads: int) -> Iterator[Result]:
+    """``function`` of every job, in order, ``threads`` at a time: for work that mostly waits for code that lets other threads run."""
+    if threads <= 1 or len(jobs) <= 1:
+        yield from map(function, jobs)
+        return
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="work")
+    try:
+        yield from pool.map(function, jobs)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

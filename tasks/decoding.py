@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shared.features.batches import token_budget_batches
+from shared.workers import map_in_threads
+
+if TYPE_CHECKING:
+    from shared.inference import Engine
 
 Decoder = Callable[[np.ndarray], list[Any]]
 """Takes the units [b] of a batch and gives what was found in them, in the form that the track's predictions are made of."""
 
 
-def decode_all(decoder: Decoder, features: Any, *, tokens: int, progress: Callable[[int, int], None] | None = None) -> list[Any]:
-    """What ``decoder`` finds in all units of ``features``, ``tokens`` padded tokens a batch."""
+def decode_all(
+    decoder: Decoder, features: Any, *, tokens: int, engine: Engine | None = None, progress: Callable[[int, int], None] | None = None
+) -> list[Any]:
+    """What ``decoder`` finds in all units of ``features``, ``tokens`` padded tokens a batch.
+
+    Where the ``engine`` behind the decoder allows it, one batch is decoded while the next one is in the network.
+    """
     found, done = [], 0
-    for batch in token_budget_batches(features.lengths, tokens):
-        found += decoder(batch)
+    batches = token_budget_batches(features.lengths, tokens)
+    results = map_in_threads(decoder, batches, threads=2 if engine is not None and engine.reentrant else 1)
+    for batch, result in zip(batches, results, strict=True):
+        found += result
         done += len(batch)
         if progress is not None:
             progress(done, len(features))

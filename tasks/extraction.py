@@ -66,7 +66,7 @@ class Extractor:
         decoder = self._track.decoder(
             self.design, self.engine, features, records, self.schema, self.vocabulary, self.settings, padded_tokens=tokens
         )
-        found = self._track.predictions_of(decode_all(decoder, features, tokens=tokens), features, records, self.schema)
+        found = self._track.predictions_of(decode_all(decoder, features, tokens=tokens, engine=self.engine), features, records, self.schema)
         return [self._track.as_rows(row) for row in found]
 
     def stream(self, rows: Iterable[tuple[str, str | None]]) -> Iterator[list[dict[str, Any]]]:

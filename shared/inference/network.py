@@ -55,6 +55,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def reentrant(self) -> bool:
+        """Whether several threads may call :meth:`run` at once."""
+        ...
+
+    @property
     def constants(self) -> Mapping[str, np.ndarray]:
         """Those of the network."""
         ...

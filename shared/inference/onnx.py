@@ -18,6 +18,7 @@ class OnnxEngine:
     """Runs what :func:`shared.inference.recording.convert` wrote. Raises InputError for a damaged folder."""
 
     name = KIND
+    reentrant = True
 
     def __init__(self, folder: Path, *, threads: int | None = None):
         import onnxruntime

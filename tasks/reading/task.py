@@ -128,7 +128,7 @@ class ReadingTask:
         from shared.inference import EagerEngine
 
         decoder = DESIGNS.of(recipe).decoder(engine or EagerEngine(model.network()), features, rows, schema, vocabulary, recipe, floor=floor)
-        found = decode_all(decoder, features, tokens=recipe.training.evaluation_tokens, progress=progress)
+        found = decode_all(decoder, features, tokens=recipe.training.evaluation_tokens, engine=engine, progress=progress)
         answers: dict[int, list[Prediction]] = dict(found)
         return [answers[index] for index in range(len(rows))]
 

@@ -133,7 +133,7 @@ class RelationTask:
         from .predictions import to_predictions
 
         decoder = DESIGNS.of(recipe).decoder(engine or EagerEngine(model.network()), features, rows, schema, vocabulary, recipe, floor=floor)
-        found = decode_all(decoder, features, tokens=recipe.training.evaluation_tokens, progress=progress)
+        found = decode_all(decoder, features, tokens=recipe.training.evaluation_tokens, engine=engine, progress=progress)
         return to_predictions(found, features, rows, schema)
 
     def ceiling(

@@ -46,6 +46,18 @@ def test_parts_give_the_same_zip_and_go(whole, report):
     assert result["records"] == len(Path(TEST).read_text(encoding="utf-8").splitlines()) and result["predictions"] > 0
 
 
+def test_several_processes_give_the_same_zip(whole, report):
+    result = report("predict", "event", "--input", TEST, "--out", "many.zip", "--set", "decode.outside_shift=4", "--workers", "2")
+    assert Path("many.zip").read_bytes() == whole and not Path("many.zip.parts").exists()
+    assert result["records"] == len(Path(TEST).read_text(encoding="utf-8").splitlines())
+
+
+def test_a_fault_in_one_of_several_processes_is_told(whole, fault):
+    Path("runs/event/quick/vocab.txt").write_text("", encoding="utf-8")
+    assert fault("predict", "event", "--input", TEST, "--out", "many.zip", "--workers", "2")[1]
+    assert not Path("many.zip").exists()
+
+
 def test_an_interrupted_prediction_goes_on(whole, monkeypatch, capfd):
     written = predict_file.write_part
 
