@@ -42,7 +42,7 @@ _LOW = {"span_threshold": 0.1, "link_threshold": 0.1, "slot_threshold": 0.1}
 DECODE = {
     "casrel": {"subject_threshold": 0.05, "object_threshold": 0.01, "link_threshold": 0.3},
     "relation gplinker": _LOW,
-    "relation gplinker, types": dict.fromkeys(_LOW, 0.6),
+    "relation gplinker, types": _LOW,
 }
 """Thresholds at which a random model finds something."""
 
