@@ -20,11 +20,13 @@ Decoder = Callable[[np.ndarray], list[Any]]
 def decode_all(
     decoder: Decoder, features: Any, *, tokens: int, engine: Engine | None = None, progress: Callable[[int, int], None] | None = None
 ) -> list[Any]:
-    """What ``decoder`` finds in all units of ``features``, ``tokens`` padded tokens a batch.
+    """What ``decoder`` finds in all units of ``features``, at most ``tokens`` padded tokens a batch.
 
-    Where the ``engine`` behind the decoder allows it, one batch is decoded while the next one is in the network.
+    The ``engine`` behind the decoder may ask for fewer; where it allows it, one batch is decoded while the next one is in the network.
     """
     found, done = [], 0
+    if engine is not None:
+        tokens = min(tokens, engine.batch_tokens or tokens)
     batches = token_budget_batches(features.lengths, tokens)
     results = map_in_threads(decoder, batches, threads=2 if engine is not None and engine.reentrant else 1)
     for batch, result in zip(batches, results, strict=True):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import paddle
 
-from .network import Network, finite
+from .network import CPU_BATCH_TOKENS, Network, finite
 
 
 class EagerEngine:
@@ -19,6 +19,10 @@ class EagerEngine:
 
     def __init__(self, network: Network):
         self.network = network
+
+    @property
+    def batch_tokens(self) -> int | None:
+        return CPU_BATCH_TOKENS if paddle.device.get_device() == "cpu" and self.network.graphs else None
 
     @property
     def constants(self) -> Mapping[str, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .network import finite
+from .network import CPU_BATCH_TOKENS, finite
 from .recorded import read_manifest
 
 KIND = "onnx"
@@ -27,10 +27,14 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
-        providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in onnxruntime.get_available_providers()]
+        self._providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in onnxruntime.get_available_providers()]
         self._sessions = {
-            name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), options, providers=providers) for name in self.recorded.graphs
+            name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), options, providers=self._providers) for name in self.recorded.graphs
         }
+
+    @property
+    def batch_tokens(self) -> int | None:
+        return None if "CUDAExecutionProvider" in self._providers else CPU_BATCH_TOKENS
 
     @property
     def constants(self) -> Mapping[str, np.ndarray]:

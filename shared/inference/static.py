@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import paddle
 
-from .network import finite
+from .network import CPU_BATCH_TOKENS, finite
 from .recorded import read_manifest
 
 KIND = "static"
@@ -30,6 +30,10 @@ class StaticEngine:
     def __init__(self, folder: Path, *, threads: int | None = None):
         self.recorded = read_manifest(folder, KIND)
         self._predictors = {name: _predictor(folder, name, threads) for name in self.recorded.graphs}
+
+    @property
+    def batch_tokens(self) -> int | None:
+        return CPU_BATCH_TOKENS if paddle.device.get_device() == "cpu" else None
 
     @property
     def constants(self) -> Mapping[str, np.ndarray]:

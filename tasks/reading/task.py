@@ -127,7 +127,8 @@ class ReadingTask:
         """Answers to every question, in order, the best first."""
         from shared.inference import EagerEngine
 
-        decoder = DESIGNS.of(recipe).decoder(engine or EagerEngine(model.network()), features, rows, schema, vocabulary, recipe, floor=floor)
+        engine = engine or EagerEngine(model.network())
+        decoder = DESIGNS.of(recipe).decoder(engine, features, rows, schema, vocabulary, recipe, floor=floor)
         found = decode_all(decoder, features, tokens=recipe.training.evaluation_tokens, engine=engine, progress=progress)
         answers: dict[int, list[Prediction]] = dict(found)
         return [answers[index] for index in range(len(rows))]

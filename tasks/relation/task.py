@@ -132,7 +132,8 @@ class RelationTask:
 
         from .predictions import to_predictions
 
-        decoder = DESIGNS.of(recipe).decoder(engine or EagerEngine(model.network()), features, rows, schema, vocabulary, recipe, floor=floor)
+        engine = engine or EagerEngine(model.network())
+        decoder = DESIGNS.of(recipe).decoder(engine, features, rows, schema, vocabulary, recipe, floor=floor)
         found = decode_all(decoder, features, tokens=recipe.training.evaluation_tokens, engine=engine, progress=progress)
         return to_predictions(found, features, rows, schema)
 
