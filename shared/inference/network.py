@@ -47,7 +47,7 @@ class Network:
 
 
 CPU_BATCH_TOKENS = 1024
-"""See :attr:`Engine.batch_tokens`; measured for six layers of 384 on two cores, where 512 to 1024 are alike and 8192 take more than twice the time."""
+"""See :attr:`Engine.batch_tokens`; measured for six layers of 384 on two cores, where 512 to 1024 are alike and 8192 take twice the time."""
 
 
 class Engine(Protocol):
@@ -65,7 +65,7 @@ class Engine(Protocol):
 
     @property
     def batch_tokens(self) -> int | None:
-        """Padded tokens of a batch beyond which it gets slower here: on a CPU those whose activations stay in its cache. None: the more the better."""
+        """Padded tokens of a batch beyond which it gets slower here: on a CPU its cache decides. None: the more the better."""
         ...
 
     @property
