@@ -36,7 +36,7 @@ def export(
     flags that do not go together.
     """
     from .engines import check_engine
-    from .run_folder import find_run, load_run
+    from .run_folder import DECISION, find_run, load_run
 
     if format not in FORMATS:
         raise input_error("LIC-I007", found=f"--format {format}", expected=f"one of {', '.join(FORMATS)}", remedy="Correct it.")
@@ -55,6 +55,8 @@ def export(
         if "left alone" not in str(error):
             raise
         raise input_error("LIC-I007", file=out, found=str(error), expected="a new folder, or an export", remedy="Name another with --out.") from error
+    if (folder / DECISION).is_file():
+        say(f"{folder / DECISION} stays behind: the export decodes as the recipe says, not by what lic tune fitted.")
     scores = _losses(loaded, out, data) if int8 else None
     return {"track": track, "run": str(folder), "format": format, "int8": int8, "out": str(out), "files": made, "scores": scores}
 

@@ -10,6 +10,7 @@ From Python: put the folder lib/ beside this file on sys.path, then `from tasks.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -46,6 +47,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, help="of the engine")
     given = parser.parse_args()
     from shared.errors import InputError
+    from shared.files import atomic_write
     from tasks.extraction import Extractor
 
     try:
@@ -55,7 +57,6 @@ def main() -> int:
         else:
             source = sys.stdin.buffer if given.input is None else given.input.open("rb")
             rows = read_rows(source, "standard input" if given.input is None else str(given.input))
-        target = sys.stdout if given.output is None else given.output.open("w", encoding="utf-8")
         kept: list[dict[str, object]] = []
 
         def pairs() -> Iterator[tuple[str, str | None]]:
@@ -65,7 +66,7 @@ def main() -> int:
                 kept.append(row)
                 yield str(row["text"]), str(row["question"]) if "question" in row else None
 
-        with target:
+        with contextlib.nullcontext(sys.stdout) if given.output is None else atomic_write(given.output, "w") as target:
             for found in model.stream(pairs()):
                 target.write(json.dumps({**kept.pop(0), "found": found}, ensure_ascii=False) + "\n")
     except InputError as error:

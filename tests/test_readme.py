@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pipelines.cli import run
@@ -95,6 +96,20 @@ def place(tmp_path_factory):
     return folder
 
 
+def answer_of_the_service(words):
+    """Serves as the README says and asks as it says, on a free port."""
+    (request,) = blocks(ENGLISH, "sh")
+    told = [*words, "--port", "0"]
+    with subprocess.Popen([sys.executable, "-m", "pipelines.cli", *told[1:]], stderr=subprocess.PIPE, encoding="utf-8", cwd=Path.cwd()) as process:
+        try:
+            address = next(match for line in process.stderr if (match := re.search(r"http://127\.0\.0\.1:\d+", line)))[0]
+            _, body = shlex.split(request)[-2:]
+            answer = httpx.post(f"{address}/extract", content=body, headers={"content-type": "application/json"}, timeout=60)
+            assert answer.status_code == 200 and len(answer.json()["found"]) == 1 and "http://127.0.0.1:8020/extract" in request
+        finally:
+            process.terminate()
+
+
 def test_the_commands_run_in_order(place, monkeypatch, capfd):
     monkeypatch.chdir(place)
     lines = [line for line in commands(ENGLISH) if not usage(line)]
@@ -108,6 +123,9 @@ def test_the_commands_run_in_order(place, monkeypatch, capfd):
             monkeypatch.chdir(Path.cwd() / words[1])
             continue
         if words[0] == "." or line == "lic demo":  # make demo ran it
+            continue
+        if words[1] == "serve":
+            answer_of_the_service(words)
             continue
         assert words[0] == "lic"
         more = []

@@ -101,8 +101,9 @@ def test_one_text_and_what_is_wrong_with_input(loose, tmp_path):
     unasked = b'{"text": "a"}\n'
     for given, said in [(unasked, "no question for 'a'"), (b'{"text": 3}\n', "line 1"), (b"\xff\n", "line 1"), (asked + b"\xff", "line 2")]:
         (tmp_path / "bad").write_bytes(given)
-        done = alone(out, "--input", tmp_path / "bad")
+        done = alone(out, "--input", tmp_path / "bad", "--output", tmp_path / "found.jsonl")
         assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+        assert [path.name for path in tmp_path.iterdir() if "found" in path.name] == []
     assert "FileNotFound" not in alone(out, "--input", tmp_path / "none").stderr
 
 
@@ -142,6 +143,13 @@ def test_an_encoder_that_paddlenlp_loads(loose, tmp_path):
     theirs.eval()
     ids = paddle.to_tensor([[2, 5, 6, 7, 3]])
     np.testing.assert_allclose(theirs(ids)[0].numpy(), ours(ids).hidden.numpy(), atol=1e-4)
+
+
+def test_a_decision_stays_behind_and_is_named(loose, tmp_path, capfd):
+    shutil.copytree(loose("event"), tmp_path / "run")
+    (tmp_path / "run" / "decision.json").write_text("{}", encoding="utf-8")
+    assert run(["export", "event", "--run", str(tmp_path / "run"), "--format", "safetensors", "--out", str(tmp_path / "model")]) == 0
+    assert "decision.json stays behind" in capfd.readouterr().err
 
 
 def test_what_cannot_be_exported(fault, loose, trained, tmp_path):
