@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 
@@ -60,18 +62,23 @@ def merge_windows(spans: Iterable[WindowSpan], *, overlaps: bool = False) -> lis
 def _merge_label(spans: Sequence[WindowSpan], overlaps: bool) -> list[WindowSpan]:
     joined = _join_halves(_best_of_equal(spans))
     whole = [span for span in joined if not (span.cut_left or span.cut_right)]
-    kept = whole + [
-        span
-        for span in joined
-        if (span.cut_left or span.cut_right) and not any(other.first <= span.first and span.last <= other.last for other in whole)
-    ]
+    firsts = [span.first for span in whole]
+    reach = list(accumulate((span.last for span in whole), max))  # the furthest end of the whole spans up to each
+
+    def inside(span: WindowSpan) -> bool:
+        before = bisect_right(firsts, span.first)
+        return before > 0 and reach[before - 1] >= span.last
+
+    kept = whole + [span for span in joined if (span.cut_left or span.cut_right) and not inside(span)]
     if overlaps:
         return kept
     kept.sort(key=lambda span: (-span.score, span.first - span.last, span.first))
-    chosen: list[WindowSpan] = []
+    chosen: list[WindowSpan] = []  # by place, none overlapping: only neighbours can be in the way of another
     for span in kept:
-        if all(span.last < other.first or other.last < span.first for other in chosen):
-            chosen.append(span)
+        place = bisect_right(chosen, span.first, key=lambda other: other.first)
+        before, after = chosen[place - 1 : place], chosen[place : place + 1]
+        if all(other.last < span.first for other in before) and all(span.last < other.first for other in after):
+            chosen.insert(place, span)
     return chosen
 
 
@@ -90,21 +97,19 @@ def _best_of_equal(spans: Sequence[WindowSpan]) -> list[WindowSpan]:
 
 
 def _join_halves(spans: Sequence[WindowSpan]) -> list[WindowSpan]:
-    pending = list(spans)
+    """``spans`` and the result are by first token."""
     done: list[WindowSpan] = []
-    while pending:
-        span = pending.pop(0)
-        partner = next(
-            (
-                index
-                for index, other in enumerate(pending)
-                if span.cut_right and other.cut_left and span.first <= other.first <= span.last <= other.last
-            ),
-            None,
-        )
-        if partner is None:
-            done.append(span)
+    taken = [False] * len(spans)
+    for index, span in enumerate(spans):
+        if taken[index]:
             continue
-        other = pending.pop(partner)
-        pending.insert(0, WindowSpan(span.label, span.first, other.last, min(span.score, other.score), span.cut_left, other.cut_right))
+        place = index + 1
+        while span.cut_right and place < len(spans) and spans[place].first <= span.last:
+            other = spans[place]
+            if not taken[place] and other.cut_left and span.last <= other.last:
+                taken[place] = True
+                span = WindowSpan(span.label, span.first, other.last, min(span.score, other.score), span.cut_left, other.cut_right)
+                place = index  # the longer span may go on in one that the shorter passed over
+            place += 1
+        done.append(span)
     return done
