@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shared.errors import input_error
 
 from .console import say
+from .interrupt import CODES
+
+if TYPE_CHECKING:
+    import uvicorn
 
 
 def serve(
@@ -23,11 +30,12 @@ def serve(
     queue: int = 256,
     max_texts: int = 64,
     max_characters: int = 20_000,
+    max_bytes: int = 1 << 22,
 ) -> None:
-    """Serves the folder ``model`` of ``lic export`` until the process is told to stop; requests that wait are answered first.
+    """Serves the folder ``model`` of ``lic export`` until SIGINT or SIGTERM; requests that wait are answered first, for at most 30 s.
 
-    ``batch``: texts that are read together, ``wait_ms``: how long the first of them waits for others; ``queue``: texts that may wait;
-    ``max_texts``, ``max_characters``: of one request, and of one text. Raises InputError: LIC-I001 to LIC-I003 for a folder that is no sound
+    ``batch``: texts that are read together, ``wait_ms``: how long an idle model waits for clients that came together before; ``queue``: texts
+    that may wait; ``max_texts``, ``max_characters``, ``max_bytes``: of one request, of one text, of a request's body. Raises InputError: LIC-I001 to LIC-I003 for a folder that is no sound
     export, LIC-I005 without a package that is needed, LIC-I012 for an address that cannot be listened at.
     """
     import socket
@@ -45,7 +53,8 @@ def serve(
 
     from tasks.extraction import Extractor
 
-    from .serve_app import Limits, make_app
+    from .serve_app import make_app
+    from .serve_request import Limits
 
     extractor = Extractor(model, threads=threads)
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as place:
@@ -55,9 +64,27 @@ def serve(
         except (OSError, OverflowError) as error:
             found = f"{host}:{port}, where nobody can listen ({error})"
             raise input_error("LIC-I012", found=found, expected="a free address of this machine", remedy="Name another --host or --port.") from error
-        app = make_app(extractor, Limits(batch, wait_ms / 1000, queue, max_texts, max_characters))
+        app = make_app(extractor, Limits(batch, wait_ms / 1000, queue, max_texts, max_characters, max_bytes))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, ws="none", timeout_graceful_shutdown=30))
         say(f"{extractor.track}, {extractor.design}, by {extractor.engine.name}: http://{host}:{place.getsockname()[1]}/ (Ctrl-C ends it)")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=30)).run(sockets=[place])
+        with _told_to_end(server):
+            server.run(sockets=[place])
+    say("lic: ended")
+
+
+@contextmanager
+def _told_to_end(server: uvicorn.Server) -> Iterator[None]:
+    """SIGINT and SIGTERM end ``server``, before it catches them itself too; when it hands them on after its end, nothing is left to do."""
+
+    def end(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in CODES}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def command(
@@ -66,10 +93,11 @@ def command(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one")] = 8020,
     threads: Annotated[int | None, typer.Option(min=1, help="of the engine; default all cores")] = None,
     batch: Annotated[int, typer.Option(min=1, help="texts that are read together")] = 32,
-    wait_ms: Annotated[float, typer.Option(min=0, help="how long a text waits for others, milliseconds")] = 2.0,
+    wait_ms: Annotated[float, typer.Option(min=0, help="how long an idle model waits for clients that came together before")] = 2.0,
     queue: Annotated[int, typer.Option(min=1, help="texts that may wait; beyond, requests are refused with 503")] = 256,
     max_texts: Annotated[int, typer.Option(min=1, help="texts of one request")] = 64,
-    max_characters: Annotated[int, typer.Option(min=1, help="characters of one text, and of a question")] = 20_000,
+    max_characters: Annotated[int, typer.Option(min=1, help="characters of one text")] = 20_000,
+    max_bytes: Annotated[int, typer.Option(min=1, help="bytes of a request's body")] = 1 << 22,
 ) -> None:
     """Serve an exported model over HTTP: POST /extract, a page to try it at /, health, metrics, OpenAPI."""
     serve(
@@ -82,4 +110,5 @@ def command(
         queue=queue,
         max_texts=max_texts,
         max_characters=max_characters,
+        max_bytes=max_bytes,
     )
