@@ -61,6 +61,7 @@ def serve(
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             place.bind((host, port))
+            place.listen(1024)  # from here on a client waits instead of being turned away
         except (OSError, OverflowError) as error:
             found = f"{host}:{port}, where nobody can listen ({error})"
             raise input_error("LIC-I012", found=found, expected="a free address of this machine", remedy="Name another --host or --port.") from error

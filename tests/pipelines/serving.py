@@ -14,6 +14,7 @@ def listening(app):
     """Serves ``app`` until the block ends; yields the port."""
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
+        place.listen()
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=5))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
         thread.start()

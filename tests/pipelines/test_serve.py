@@ -217,7 +217,7 @@ def test_a_full_queue_refuses_and_the_rest_are_answered(events):
 
 
 def bare(found):
-    return [{name: value for name, value in one.items() if name != "probability"} for one in found]
+    return [{name: value for name, value in one.items() if name != "probability"} for one in json.loads(json.dumps(found))]
 
 
 def test_blank_and_strange_texts_are_answered(service):
