@@ -94,9 +94,9 @@ def make_app(extractor: Extractor, limits: Limits | None = None) -> FastAPI:
     faults: dict[int | str, dict[str, Any]] = {
         200: answer,
         408: {"model": Fault, "description": "the body did not come"},
-        413: {"model": Fault, "description": "too long a text, too many texts, or too large a body"},
+        413: {"model": Fault, "description": "too large a body"},
         415: {"model": Fault, "description": "a body that is not said to be JSON"},
-        422: {"model": Fault, "description": "not a request of this kind"},
+        422: {"model": Fault, "description": "not a request of this kind, too long a text or too many texts"},
         500: {"model": Fault, "description": "the model failed"},
         503: {"model": Fault, "description": "too many texts wait", "headers": again},
     }

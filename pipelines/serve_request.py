@@ -100,7 +100,7 @@ AGAIN = "Correct the request: /openapi.json says what it may be."
 
 
 def wanted(body: bytes, extractor: Extractor, limits: Limits) -> Wanted:
-    """What the body of a request asks for. Raises :class:`Refused`: 422 for a body that is no such request, 413 for one beyond the limits."""
+    """What the body of a request asks for. Raises :class:`Refused` with 422 for a body that is no such request, as the schema has it."""
     asked = _parse(body)
     if not isinstance(asked, dict) or set(asked) != {"texts"}:
         found = f"the keys {', '.join(map(_quoted, asked)) or '(none)'}" if isinstance(asked, dict) else _kind(asked)
@@ -109,7 +109,7 @@ def wanted(body: bytes, extractor: Extractor, limits: Limits) -> Wanted:
     if not isinstance(rows, list) or not rows:
         raise _unfit(f"texts: {_kind(rows)}", "a list of at least one text")
     if len(rows) > limits.texts:
-        raise Refused(413, Problem("LIC-I009", f"{len(rows)} texts", f"at most {limits.texts} in one request", TOO_LARGE))
+        raise Refused(422, Problem("LIC-I009", f"{len(rows)} texts", f"at most {limits.texts} in one request", TOO_LARGE))
     names = ("text", "question") if extractor.asks else ("text",)
     columns: dict[str, list[str]] = {name: [] for name in names}
     for number, row in enumerate(rows):
@@ -119,7 +119,7 @@ def wanted(body: bytes, extractor: Extractor, limits: Limits) -> Wanted:
             if not isinstance(text, str):
                 raise _unfit(f"texts[{number}]: {_kind(text)}", "a string")
             if len(text) > (most := limits.of(name)):
-                raise Refused(413, Problem("LIC-I009", f"a {name} of {len(text)} characters", f"at most {most}", TOO_LARGE))
+                raise Refused(422, Problem("LIC-I009", f"a {name} of {len(text)} characters", f"at most {most}", TOO_LARGE))
             columns[name].append(text)
     return Wanted(columns["text"], columns.get("question"))
 

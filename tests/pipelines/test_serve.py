@@ -89,9 +89,9 @@ def test_a_reading_model_asks_for_questions(model):
         ({}, 422, "LIC-I011"),
         ([], 422, "LIC-I011"),
         ({"texts": ["甲"], "more": 1}, 422, "LIC-I011"),
-        ({"texts": ["甲"] * 5}, 413, "LIC-I009"),
-        ({"texts": ["甲" * 51]}, 413, "LIC-I009"),
-        ({"texts": ["甲" * 1_000_000]}, 413, "LIC-I009"),
+        ({"texts": ["甲"] * 5}, 422, "LIC-I009"),
+        ({"texts": ["甲" * 51]}, 422, "LIC-I009"),
+        ({"texts": ["甲" * 1_000_000]}, 422, "LIC-I009"),
     ],
 )
 def test_requests_that_are_refused(events, body, status, code):
