@@ -24,6 +24,7 @@ from pipelines.serve_app import make_app
 from pipelines.serve_request import Limits
 from tasks.extraction import Extractor
 
+from .browser import needs_browser, seen
 from .serving import Slow, answer_of, listening, send, until
 from .test_export import loose  # noqa: F401 (a fixture)
 
@@ -270,6 +271,29 @@ def test_a_fault_of_the_program_is_said_and_the_service_goes_on(events, caplog):
         assert client.post("/extract", json={"texts": TEXTS}).status_code == 200
 
 
+@pytest.mark.parametrize(("track", "allowed"), [("event", True), ("reading", False)])
+def test_the_service_keeps_to_its_openapi(model, track, allowed):
+    schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+    mode = schemathesis.GenerationMode.POSITIVE if allowed else schemathesis.GenerationMode.NEGATIVE
+    with listening(make_app(Extractor(model(track), threads=1))) as port:
+        described = schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
+        described.validate()
+        operations = [found.ok() for found in described.get_all_operations()]
+        assert len(operations) == 3
+        for operation in operations:
+            if allowed or operation.method == "post":
+                check_cases(operation.as_strategy(generation_mode=mode), 20 if operation.method == "post" else 1)
+
+
+def check_cases(cases, count):
+    @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(cases)
+    def check(case):
+        case.call_and_validate()
+
+    check()
+
+
 def test_health_openapi_and_page(service):
     assert service.get("/health").json() == {"status": "ok", "track": "event", "design": "crf", "engine": "onnx", "waiting": 0}
     described = service.get("/openapi.json").json()
@@ -278,6 +302,15 @@ def test_health_openapi_and_page(service):
     page = service.get("/")
     assert page.headers["content-type"].startswith("text/html") and '"asks": false' in page.text and "{{" not in page.text
     assert not re.search(r'(src|href)="(https?:)?//', page.text) and "default-src 'none'" in page.headers["content-security-policy"]
+
+
+@needs_browser
+def test_the_page_shows_what_the_model_finds(events, tmp_path):
+    with listening(make_app(events)) as port:
+        page, complaints = seen(port, tmp_path, text=TEXTS[0])
+    found = events(TEXTS[:1])[0]
+    assert sorted(row[2] for row in page.cells[1:]) == sorted(one["text"] for one in found) != [] and complaints == []
+    assert page.texts["marked"] == TEXTS[0]
 
 
 def start(folder, *arguments):
@@ -316,10 +349,10 @@ def test_what_cannot_be_served(fault, tmp_path, model):
 def test_a_damaged_model_is_not_served(fault, tmp_path, model, name):
     folder = shutil.copytree(model("event"), tmp_path / "model")
     whole = (folder / name).read_bytes()
-    for place in (0, len(whole) // 3, len(whole) - 2):
-        (folder / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        code, codes, said = fault("serve", folder)
-        assert code == 2 and codes in (["LIC-I001"], ["LIC-I003"], ["LIC-I002"]) and name in said, place
+    place = len(whole) // 3
+    (folder / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    code, codes, said = fault("serve", folder)
+    assert code == 2 and codes in (["LIC-I001"], ["LIC-I003"]) and name in said
     (folder / name).unlink()
     code, codes, said = fault("serve", folder)
     assert code == 2 and codes in (["LIC-I001"], ["LIC-I003"]) and name in said
