@@ -35,8 +35,8 @@ def serve(
     """Serves the folder ``model`` of ``lic export`` until SIGINT or SIGTERM; requests that wait are answered first, for at most 30 s.
 
     ``batch``: texts that are read together, ``wait_ms``: how long an idle model waits for clients that came together before; ``queue``: texts
-    that may wait; ``max_texts``, ``max_characters``, ``max_bytes``: of one request, of one text, of a request's body. Raises InputError: LIC-I001 to LIC-I003 for a folder that is no sound
-    export, LIC-I005 without a package that is needed, LIC-I012 for an address that cannot be listened at.
+    that may wait; ``max_texts``, ``max_characters``, ``max_bytes``: of one request, of one text, of a request's body. Raises InputError: LIC-I001
+    to LIC-I003 for a folder that is no sound export, LIC-I005 without a package that is needed, LIC-I012 for an address that cannot be listened at.
     """
     import socket
     from importlib.util import find_spec

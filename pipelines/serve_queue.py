@@ -161,7 +161,7 @@ class BatchQueue:
                 part[0][0].answer.set_exception(error)
             return
         self.counts.texts += len(part)
-        for (own, number), one in zip(part, found, strict=True):
-            own.found[number] = one
+        for (own, number), finding in zip(part, found, strict=True):
+            own.found[number] = finding
             if len(own.found) == len(own.texts) and not own.answer.done():
                 own.answer.set_result([own.found[place] for place in range(len(own.texts))])

@@ -73,7 +73,7 @@ class Intake:
             raise self._too_large(f"{announced[:20]} bytes")
         try:
             return await asyncio.wait_for(self._gather(chunks), self.limits.patience)
-        except asyncio.TimeoutError as error:  # noqa: UP041  (another class before Python 3.11)
+        except asyncio.TimeoutError as error:
             problem = Problem("LIC-I011", f"a body that did not come in {self.limits.patience:g} s", "the whole body", "Send it at once.")
             raise Refused(408, problem, {"Connection": "close"}) from error
 

@@ -41,12 +41,14 @@ def answer_of(line):
     """(status, JSON) of the answer that comes over a connection."""
     data = b""
     while b"\r\n\r\n" not in data:
-        assert (more := line.recv(1 << 16)), data
+        more = line.recv(1 << 16)
+        assert more, data
         data += more
     head, _, body = data.partition(b"\r\n\r\n")
     lengths = [int(row.split(b":")[1]) for row in head.split(b"\r\n") if row.lower().startswith(b"content-length:")]
     while len(body) < lengths[0]:
-        assert (more := line.recv(1 << 16)), data
+        more = line.recv(1 << 16)
+        assert more, data
         body += more
     return int(head.split()[1]), json.loads(body)
 

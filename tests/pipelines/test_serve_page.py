@@ -33,7 +33,8 @@ def test_overlapping_arguments_are_marked_and_no_markup_is_run(tmp_path):
         start = TEXT.index(text)
         return {"type": "迁址", "role": role, "text": text, "start": start, "end": start + len(text), "probability": probability, "events": [0]}
 
-    rows = [argument("谁", "𠮷川与<b onclick='x()'>星海大学", 0.9), argument("校", "星海大学", 0.8), argument("名", "星海", 0.25), argument("处", "远山", 1.0)]
+    whole = "𠮷川与<b onclick='x()'>星海大学"
+    rows = [argument("谁", whole, 0.9), argument("校", "星海大学", 0.8), argument("名", "星海", 0.25), argument("处", "远山", 1.0)]
     with listening(make_app(Told("event", rows))) as port:
         page, complaints = seen(port, tmp_path, text=TEXT)
     assert page.texts["marked"] == TEXT and page.inside == {"mark", "span"} and page.texts.get("title") == "事件抽取 · events"
