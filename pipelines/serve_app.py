@@ -128,9 +128,7 @@ def make_app(extractor: Extractor, limits: Limits | None = None) -> FastAPI:
     @app.get("/health", summary="Whether the service answers")
     async def health() -> Health:
         """Whether the service answers, and with which model."""
-        return Health(
-            status="ok", track=extractor.track, design=extractor.design, engine=extractor.engine.name, waiting=len(queue)
-        )
+        return Health(status="ok", track=extractor.track, design=extractor.design, engine=extractor.engine.name, waiting=len(queue))
 
     @app.get("/metrics", summary="Counters", response_class=PlainTextResponse)
     async def metrics() -> PlainTextResponse:

@@ -244,6 +244,16 @@ def test_requests_at_once_share_batches_and_get_their_own_answers(events):
     assert said["lic_batches_total"] < len(wanted) and said["lic_waiting"] == 0
 
 
+def test_a_long_text_pads_no_short_ones(events, monkeypatch):
+    texts = [*TEXTS * 10, "桐湾市发生里氏4.6级地震。" * 16]
+    alone = [bare(events([text])[0]) for text in texts]
+    shapes, run_graph = [], events.engine.run
+    monkeypatch.setattr(events.engine, "run", lambda graph, inputs, **options: (shapes.append(inputs["ids"].shape), run_graph(graph, inputs, **options))[1])
+    assert [bare(found) for found in events(texts)] == alone
+    tokens = sum(len(encoding.ids) + 2 for encoding in events.tokenizer.encode_batch(texts))
+    assert sum(rows * length for rows, length in shapes) < 1.3 * tokens and len(shapes) <= 4
+
+
 def test_weights_that_are_no_numbers_are_one_fault(loose, tmp_path):  # noqa: F811
     run_folder = shutil.copytree(loose("event"), tmp_path / "run")
     weights = load_file(run_folder / "weights.safetensors")
