@@ -13,7 +13,7 @@ import typer
 from shared.errors import input_error
 
 from .console import say
-from .interrupt import CODES
+from .interrupt import CODES, after_this_step
 
 if TYPE_CHECKING:
     import uvicorn
@@ -26,7 +26,6 @@ def serve(
     port: int = 8020,
     threads: int | None = None,
     batch: int = 32,
-    wait_ms: float = 2.0,
     queue: int = 256,
     max_texts: int = 64,
     max_characters: int = 20_000,
@@ -34,9 +33,9 @@ def serve(
 ) -> None:
     """Serves the folder ``model`` of ``lic export`` until SIGINT or SIGTERM; requests that wait are answered first, for at most 30 s.
 
-    ``batch``: texts that are read together, ``wait_ms``: how long an idle model waits for clients that came together before; ``queue``: texts
-    that may wait; ``max_texts``, ``max_characters``, ``max_bytes``: of one request, of one text, of a request's body. Raises InputError: LIC-I001
-    to LIC-I003 for a folder that is no sound export, LIC-I005 without a package that is needed, LIC-I012 for an address that cannot be listened at.
+    ``batch``: texts that are read together; ``queue``: texts that may wait; ``max_texts``, ``max_characters``, ``max_bytes``: of one request, of
+    one text, of a request's body. Raises InputError: LIC-I001 to LIC-I003 for a folder that is no sound export, LIC-I005 without a package that
+    is needed, LIC-I012 for an address that cannot be listened at.
     """
     import socket
     from importlib.util import find_spec
@@ -56,7 +55,9 @@ def serve(
     from .serve_app import make_app
     from .serve_request import Limits
 
-    extractor = Extractor(model, threads=threads)
+    with after_this_step() as check_interrupt:  # paddle answers SIGTERM with a report of its own
+        extractor = Extractor(model, threads=threads)
+        check_interrupt()
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as place:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -65,10 +66,11 @@ def serve(
         except (OSError, OverflowError) as error:
             found = f"{host}:{port}, where nobody can listen ({error})"
             raise input_error("LIC-I012", found=found, expected="a free address of this machine", remedy="Name another --host or --port.") from error
-        app = make_app(extractor, Limits(batch, wait_ms / 1000, queue, max_texts, max_characters, max_bytes))
+        app = make_app(extractor, Limits(batch, queue, max_texts, max_characters, max_bytes))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, ws="none", timeout_graceful_shutdown=30))
-        say(f"{extractor.track}, {extractor.design}, by {extractor.engine.name}: http://{host}:{place.getsockname()[1]}/ (Ctrl-C ends it)")
+        address = f"http://{f'[{host}]' if ':' in host else host}:{place.getsockname()[1]}/"
         with _told_to_end(server):
+            say(f"{extractor.track}, {extractor.design}, by {extractor.engine.name}: {address} (Ctrl-C ends it)")
             server.run(sockets=[place])
     say("lic: ended")
 
@@ -94,7 +96,6 @@ def command(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one")] = 8020,
     threads: Annotated[int | None, typer.Option(min=1, help="of the engine; default all cores")] = None,
     batch: Annotated[int, typer.Option(min=1, help="texts that are read together")] = 32,
-    wait_ms: Annotated[float, typer.Option(min=0, help="how long an idle model waits for clients that came together before")] = 2.0,
     queue: Annotated[int, typer.Option(min=1, help="texts that may wait; beyond, requests are refused with 503")] = 256,
     max_texts: Annotated[int, typer.Option(min=1, help="texts of one request")] = 64,
     max_characters: Annotated[int, typer.Option(min=1, help="characters of one text")] = 20_000,
@@ -107,7 +108,6 @@ def command(
         port=port,
         threads=threads,
         batch=batch,
-        wait_ms=wait_ms,
         queue=queue,
         max_texts=max_texts,
         max_characters=max_characters,

@@ -59,7 +59,7 @@ class Health(BaseModel):
 def make_app(extractor: Extractor, limits: Limits | None = None) -> FastAPI:
     """The service over an exported model."""
     limits = limits or Limits()
-    queue = BatchQueue(extractor, batch=limits.batch, most=limits.queue, characters=BATCH_CHARACTERS, wait=limits.wait)
+    queue = BatchQueue(extractor, batch=limits.batch, most=limits.queue, characters=BATCH_CHARACTERS)
     intake = Intake(limits)
 
     @asynccontextmanager

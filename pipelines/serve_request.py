@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """``batch``: texts that are read together; ``wait``: seconds that an idle model waits for clients that came together before; ``queue``: texts
-    that may wait; ``texts`` and ``characters``: of one request, and of one text; ``size``: bytes of a request's body; ``patience``:
-    seconds in which a body must have come."""
+    """``batch``: texts that are read together; ``queue``: texts that may wait; ``texts`` and ``characters``: of one request, and of one text;
+    ``size``: bytes of a request's body; ``patience``: seconds in which a body must have come."""
 
     batch: int = 32
-    wait: float = 0.002
     queue: int = 256
     texts: int = 64
     characters: int = 20_000

@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,7 +97,11 @@ class Extractor:
 
 
 def open_engine(folder: Path, kind: str, *, threads: int | None) -> Any:
-    """The engine over the graphs of ``folder``."""
+    """The engine over the graphs of ``folder``. Raises InputError: LIC-I005 where its package is not installed, and for a damaged folder."""
+    package = "onnxruntime" if kind == "onnx" else "paddle"
+    if find_spec(package) is None:
+        remedy = f"Install it (pip install {'onnxruntime' if kind == 'onnx' else 'paddlepaddle'}), or export the model for another engine."
+        raise input_error("LIC-I005", file=folder, found=f"a model for {package}", expected=f"{package} installed", remedy=remedy)
     if kind == "onnx":
         from shared.inference.onnx import OnnxEngine
 

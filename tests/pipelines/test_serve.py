@@ -248,7 +248,12 @@ def test_a_long_text_pads_no_short_ones(events, monkeypatch):
     texts = [*TEXTS * 10, "桐湾市发生里氏4.6级地震。" * 16]
     alone = [bare(events([text])[0]) for text in texts]
     shapes, run_graph = [], events.engine.run
-    monkeypatch.setattr(events.engine, "run", lambda graph, inputs, **options: (shapes.append(inputs["ids"].shape), run_graph(graph, inputs, **options))[1])
+
+    def watched(graph, inputs, **options):
+        shapes.append(inputs["ids"].shape)
+        return run_graph(graph, inputs, **options)
+
+    monkeypatch.setattr(events.engine, "run", watched)
     assert [bare(found) for found in events(texts)] == alone
     tokens = sum(len(encoding.ids) + 2 for encoding in events.tokenizer.encode_batch(texts))
     assert sum(rows * length for rows, length in shapes) < 1.3 * tokens and len(shapes) <= 4

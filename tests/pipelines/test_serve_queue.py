@@ -123,7 +123,7 @@ def test_a_small_request_does_not_wait_for_all_of_a_big_one():
 
 def test_what_waits_is_read_before_the_end():
     async def work():
-        queue = BatchQueue(itself, batch=2, most=99, wait=0.01)
+        queue = BatchQueue(itself, batch=2, most=99)
         await queue.start()
         asked = [asyncio.create_task(queue.ask([str(number)] * 3, None)) for number in range(4)]
         await asyncio.sleep(0)
