@@ -58,7 +58,8 @@ def serve(
     with after_this_step() as check_interrupt:  # paddle answers SIGTERM with a report of its own
         extractor = Extractor(model, threads=threads)
         check_interrupt()
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as place:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as place:  # asyncio sends at once only from one that names its protocol
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             place.bind((host, port))
@@ -68,9 +69,9 @@ def serve(
             raise input_error("LIC-I012", found=found, expected="a free address of this machine", remedy="Name another --host or --port.") from error
         app = make_app(extractor, Limits(batch, queue, max_texts, max_characters, max_bytes))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, ws="none", timeout_graceful_shutdown=30))
-        address = f"http://{f'[{host}]' if ':' in host else host}:{place.getsockname()[1]}/"
+        name = f"[{host}]" if ":" in host else host
         with _told_to_end(server):
-            say(f"{extractor.track}, {extractor.design}, by {extractor.engine.name}: {address} (Ctrl-C ends it)")
+            say(f"{extractor.track}, {extractor.design}, by {extractor.engine.name}: http://{name}:{place.getsockname()[1]}/ (Ctrl-C ends it)")
             server.run(sockets=[place])
     say("lic: ended")
 
