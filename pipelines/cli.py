@@ -68,7 +68,7 @@ app.add_typer(bench.app, name="bench")
 
 NEEDS_PADDLE = frozenset(
     {"roundtrip", "paraphrase", "preprocess", "train", "pretrain", "evaluate", "predict", "extract", "candidates", "tune", "ensemble", "demo"}
-    | {"export"}
+    | {"export", "serve"}
 )
 UsageFault: Any = typer.BadParameter.__mro__[2]
 """typer's base of all complaints about the command line; its module has moved between versions, its place in the family has not."""

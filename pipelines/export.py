@@ -89,7 +89,8 @@ def _check_out(out: Path) -> None:
 def _write_model(loaded: LoadedRun, out: Path, kind: str, *, int8: bool) -> list[str]:
     from shared.files import digest, whole_folder, write_json
     from shared.inference import recording
-    from tasks.extraction import MODEL, SCHEMA, VERSION, VOCABULARY
+    from shared.inference.recorded import MANIFEST
+    from tasks.extraction import MODEL, SCHEMA, VERSION, VOCABULARY, check_of
 
     from .export_sources import copy_sources
     from .run_folder import WEIGHTS
@@ -108,21 +109,20 @@ def _write_model(loaded: LoadedRun, out: Path, kind: str, *, int8: bool) -> list
         roots = ["tasks.extraction", f"tasks.{track}.extraction", f"shared.inference.{kind}"]
         copy_sources(roots, aside / LIBRARY, allowed=ALLOWED[kind])
         shutil.copyfile(Path(__file__).with_name("exported_predict.py"), aside / SCRIPT)
-        write_json(
-            aside / MODEL,
-            {
-                "version": VERSION,
-                "track": track,
-                "design": design,
-                "engine": kind,
-                "int8": int8,
-                "lower_case": loaded.tokenizer.lower_case,
-                "window": loaded.recipe.features.window,
-                "overlap": loaded.recipe.features.overlap,
-                "padded_tokens": loaded.recipe.training.evaluation_tokens,
-                "decode": decode_settings(settings, loaded.recipe).model_dump(),
-            },
-        )
+        about = {
+            "version": VERSION,
+            "track": track,
+            "design": design,
+            "engine": kind,
+            "int8": int8,
+            "lower_case": loaded.tokenizer.lower_case,
+            "window": loaded.recipe.features.window,
+            "overlap": loaded.recipe.features.overlap,
+            "padded_tokens": loaded.recipe.training.evaluation_tokens,
+            "decode": decode_settings(settings, loaded.recipe).model_dump(mode="json"),
+            "files": {name: digest(aside / name) for name in (MANIFEST, VOCABULARY, SCHEMA) if (aside / name).is_file()},
+        }
+        write_json(aside / MODEL, {**about, "check": check_of(about)})
         return sorted(str(path.relative_to(aside)) for path in aside.rglob("*") if path.is_file())
 
 

@@ -1,71 +1,66 @@
-"""The HTTP side of ``lic serve``: what a request may be, what comes back, and the page to try it at."""
+"""The HTTP side of ``lic serve``: its routes, what comes back, and the page to try it at."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import base64
+import hashlib
+import html
+import json
+import logging
+import re
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from shared.errors import InputError, Problem, WorkError
 
 from .catalogue import chinese
 from .serve_queue import BatchQueue, Full
+from .serve_request import Intake, Limits, Refused, answer_schema, request_schema, wanted
 
 if TYPE_CHECKING:
     from tasks.extraction import Extractor
 
 PAGE = Path(__file__).with_name("serve_page.html")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """``batch``: texts that are read together; ``wait``: seconds that the first waits for others; ``queue``: texts that may wait;
-    ``texts`` and ``characters``: of one request, and of one text or question."""
-
-    batch: int = 32
-    wait: float = 0.002
-    queue: int = 256
-    texts: int = 64
-    characters: int = 20_000
-
-
-class Texts(BaseModel):
-    """What is asked."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"texts": ["昨天，星海科技裁员三百人。"]}]})
-
-    texts: list[str] = Field(description="the texts to read", min_length=1)
-    questions: list[str] | None = Field(None, description="for a reading model: one for every text")
-
-
-class Findings(BaseModel):
-    """What was found: for every text a list of findings, each with verbatim text, character offsets (half-open) and probability."""
-
-    track: str
-    found: list[list[dict[str, Any]]]
+BATCH_CHARACTERS = 8192
+"""Characters that are read together: a long text makes a small batch, so that nobody waits long for it."""
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 class Fault(BaseModel):
     """What is wrong, as everywhere in lic."""
 
-    code: str
+    code: str = Field(pattern="^LIC-[A-Z][0-9]{3}$")
     found: str
     expected: str
     remedy: str
-    zh: str | None = Field(None, description="the same in Chinese")
+    zh: str | None = Field(description="the same in Chinese")
+
+
+class Health(BaseModel):
+    """The service answers, and with which model."""
+
+    status: str
+    track: str
+    design: str
+    engine: str
+    waiting: int = Field(ge=0, description="texts that wait")
 
 
 def make_app(extractor: Extractor, limits: Limits | None = None) -> FastAPI:
     """The service over an exported model."""
     limits = limits or Limits()
-    queue = BatchQueue(extractor, batch=limits.batch, wait=limits.wait, most=limits.queue)
+    queue = BatchQueue(extractor, batch=limits.batch, most=limits.queue, characters=BATCH_CHARACTERS)
+    intake = Intake(limits)
 
     @asynccontextmanager
     async def working(app: FastAPI) -> AsyncIterator[None]:
@@ -80,80 +75,116 @@ def make_app(extractor: Extractor, limits: Limits | None = None) -> FastAPI:
         lifespan=working,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
-        return _fault(422, Problem("LIC-I011", f"{where}: {first['msg']}", "what /openapi.json says", "Correct the request."))
+    @app.exception_handler(HTTPException)
+    async def strange(request: Request, error: HTTPException) -> JSONResponse:
+        found = f"{request.method} {request.url.path[:80]}"
+        problem = Problem("LIC-I011", found, "POST /extract, GET /health, /metrics, /openapi.json or /", "Correct the method or the path.")
+        return _fault(error.status_code, problem, error.headers)
 
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> JSONResponse:
+        return _fault(error.status, error.problem, error.headers)
+
+    asks = {"requestBody": {"required": True, "content": {"application/json": {"schema": request_schema(extractor, limits)}}}}
+    answer = {"description": "for every text what is found in it", "content": {"application/json": {"schema": answer_schema(extractor)}}}
+    again = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
     faults: dict[int | str, dict[str, Any]] = {
-        413: {"model": Fault, "description": "too long a text, or too many texts"},
-        422: {"model": Fault, "description": "not a request of this kind"},
+        200: answer,
+        408: {"model": Fault, "description": "the body did not come"},
+        413: {"model": Fault, "description": "too large a body"},
+        415: {"model": Fault, "description": "a body that is not said to be JSON"},
+        422: {"model": Fault, "description": "not a request of this kind, too long a text or too many texts"},
         500: {"model": Fault, "description": "the model failed"},
-        503: {"model": Fault, "description": "too many texts wait"},
+        503: {"model": Fault, "description": "too many texts wait", "headers": again},
     }
 
-    @app.post("/extract", response_model=Findings, responses=faults)
-    async def extract(asked: Texts) -> Any:
-        """Reads texts and says what is found in each."""
-        problem = _too_large(asked, limits) or _unfit(asked, extractor)
-        if problem is not None:
-            return _fault(413 if problem.code == "LIC-I009" else 422, problem)
+    @app.post("/extract", summary="Read texts", response_model=None, responses=faults, openapi_extra=asks)
+    async def extract(request: Request) -> Response:
+        """Reads texts and says what is found in each, with verbatim text, character offsets (half-open) and probability."""
         try:
-            found = await queue.ask(asked.texts, asked.questions)
+            body = await intake.read(request.headers, request.stream())
+            texts, questions = wanted(body, extractor, limits)
+            found = await _while_there(request, queue.ask(texts, questions))
+            cut = {"cut_questions": extractor.cut_questions(questions)} if questions is not None else {}
+            return JSONResponse({"track": extractor.track, "found": found, **cut})
+        except ClientDisconnect:
+            return Response(status_code=GONE)
         except Full:
             full = Problem("LIC-I010", f"{len(queue)} texts that wait", f"at most {limits.queue}", "Try again in a moment, with fewer texts at once.")
             return _fault(503, full, {"Retry-After": "1"})
         except (InputError, WorkError) as error:
             return _fault(500, error.problems[0])
-        return {"track": extractor.track, "found": found}
+        except Refused:
+            raise
+        except Exception as error:
+            _log.exception("a request failed")
+            remedy = "This is a fault of lic: report it with what the service printed."
+            problem = Problem("LIC-I013", f"{type(error).__name__} while texts were read", "findings", remedy)
+            return _fault(500, problem)
 
-    @app.get("/health")
-    async def health() -> dict[str, Any]:
+    @app.get("/health", summary="Whether the service answers")
+    async def health() -> Health:
         """Whether the service answers, and with which model."""
-        return {"status": "ok", "track": extractor.track, "design": extractor.design, "engine": extractor.engine.name, "waiting": len(queue)}
+        return Health(status="ok", track=extractor.track, design=extractor.design, engine=extractor.engine.name, waiting=len(queue))
 
-    @app.get("/metrics", response_class=PlainTextResponse)
+    @app.get("/metrics", summary="Counters", response_class=PlainTextResponse)
     async def metrics() -> PlainTextResponse:
         """Counters in the text form of Prometheus."""
         return PlainTextResponse(_metrics(queue), media_type="text/plain; version=0.0.4")
 
+    text, headers = _page(extractor, limits)
+
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def page() -> HTMLResponse:
-        text = PAGE.read_text(encoding="utf-8").replace("{{track}}", extractor.track).replace("{{asks}}", str(extractor.asks).lower())
-        return HTMLResponse(text)
+        return HTMLResponse(text, headers=headers)
 
     return app
 
 
-def _too_large(asked: Texts, limits: Limits) -> Problem | None:
-    remedy = "Send fewer or shorter texts at once, or raise the limits of lic serve."
-    if len(asked.texts) > limits.texts:
-        return Problem("LIC-I009", f"{len(asked.texts)} texts", f"at most {limits.texts} in one request", remedy)
-    longest = max(map(len, [*asked.texts, *(asked.questions or ())]))
-    if longest > limits.characters:
-        return Problem("LIC-I009", f"a text of {longest} characters", f"at most {limits.characters}", remedy)
-    return None
+GONE = 499
+"""Nobody hears it: the client has gone."""
 
 
-def _unfit(asked: Texts, extractor: Extractor) -> Problem | None:
-    from tasks.json_lines import encodable
+async def _while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of ``work``, which is cancelled when the client goes. Raises ClientDisconnect then."""
+    asking = asyncio.ensure_future(work)
+    going = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({asking, going}, return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done():
+            raise ClientDisconnect
+        return asking.result()
+    finally:
+        asking.cancel()
+        going.cancel()
 
-    if (asked.questions is not None) is not extractor.asks or (asked.questions is not None and len(asked.questions) != len(asked.texts)):
-        wanted = f"{len(asked.texts)} questions, one for every text" if extractor.asks else "no questions"
-        given = "none" if asked.questions is None else f"{len(asked.questions)}"
-        return Problem("LIC-I011", f"questions: {given}", f"{wanted}: this is a {extractor.track} model", "Correct the request.")
-    if not all(map(encodable, [*asked.texts, *(asked.questions or ())])):
-        return Problem("LIC-I011", "half of a surrogate pair in a text", "texts that are Unicode", "Correct the request.")
-    return None
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
-def _fault(status: int, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
-    said = {name: getattr(problem, name) for name in ("code", "found", "expected", "remedy")}
-    content = {name: value.encode("utf-8", "replace").decode("utf-8") for name, value in said.items()}
-    return JSONResponse({**content, "zh": chinese(problem.code)}, status_code=status, headers=headers)
+def _fault(status: int, problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    said = {name: str(getattr(problem, name)).encode("utf-8", "replace").decode("utf-8") for name in ("code", "found", "expected", "remedy")}
+    return JSONResponse(Fault(**said, zh=chinese(problem.code)).model_dump(), status_code=status, headers=headers)
+
+
+def _page(extractor: Extractor, limits: Limits) -> tuple[str, dict[str, str]]:
+    """The page and its headers, which let it load nothing but what is written in it and call nothing but this service."""
+    text = PAGE.read_text(encoding="utf-8")
+    given = {"track": extractor.track, "asks": extractor.asks, "example": extractor.example, "characters": limits.characters}
+    text = text.replace("{{track}}", html.escape(extractor.track)).replace("{{given}}", json.dumps(given).replace("<", "\\u003c"))
+    sources = {
+        name: " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()}'" for part in parts)
+        for name in ("script", "style")
+        if (parts := re.findall(rf"<{name}>(.*?)</{name}>", text, re.DOTALL))
+    }
+    policy = f"default-src 'none'; script-src {sources['script']}; style-src {sources['style']}; connect-src 'self'; img-src data:"
+    policy += "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    return text, {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 
 
 def _metrics(queue: BatchQueue) -> str:
@@ -170,7 +201,7 @@ def _metrics(queue: BatchQueue) -> str:
     ]
     lines = []
     for name, kind, text, value in rows:
-        lines += [f"# HELP lic_{name} {text}", f"# TYPE lic_{name} {kind}", f"lic_{name} {value:g}"]
+        lines += [f"# HELP lic_{name} {text}", f"# TYPE lic_{name} {kind}", f"lic_{name} {value:.12g}"]
     taken = sorted(counts.latencies)
     if taken:
         lines += ["# HELP lic_latency_seconds of the last thousand requests", "# TYPE lic_latency_seconds summary"]

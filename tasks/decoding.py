@@ -17,6 +17,10 @@ Decoder = Callable[[np.ndarray], list[Any]]
 """Takes the units [b] of a batch and gives what was found in them, in the form that the track's predictions are made of."""
 
 
+CALL = 64
+"""Tokens that cost as much as one more call of an engine on a CPU: worth less padding than that, a batch stays whole."""
+
+
 def decode_all(
     decoder: Decoder, features: Any, *, tokens: int, engine: Engine | None = None, progress: Callable[[int, int], None] | None = None
 ) -> list[Any]:
@@ -25,9 +29,8 @@ def decode_all(
     The ``engine`` behind the decoder may ask for fewer; where it allows it, one batch is decoded while the next one is in the network.
     """
     found, done = [], 0
-    if engine is not None:
-        tokens = min(tokens, engine.batch_tokens or tokens)
-    batches = token_budget_batches(features.lengths, tokens)
+    most = None if engine is None else engine.batch_tokens
+    batches = token_budget_batches(features.lengths, min(tokens, most or tokens), padding=CALL if most else None)
     results = map_in_threads(decoder, batches, threads=2 if engine is not None and engine.reentrant else 1)
     for batch, result in zip(batches, results, strict=True):
         found += result

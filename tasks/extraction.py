@@ -6,16 +6,18 @@ track has one, and the recorded graphs of one engine.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from shared.errors import input_error
-from shared.inference.recorded import MANIFEST
+from shared.inference.recorded import MANIFEST, check_files
 from shared.text import Tokenizer, Vocabulary
 
 from .decoding import decode_all
@@ -49,6 +51,23 @@ class Extractor:
         """Whether a text comes with a question."""
         return bool(self.track == "reading")
 
+    @property
+    def finding(self) -> dict[str, Any]:
+        """What one finding looks like, as JSON Schema."""
+        found: dict[str, Any] = self._track.FINDING
+        return found
+
+    @property
+    def example(self) -> dict[str, str]:
+        """A text to try the model with, and a question for a model that asks."""
+        given: dict[str, str] = self._track.EXAMPLE
+        return given
+
+    def cut_questions(self, questions: Sequence[str]) -> list[int]:
+        """Numbers of the questions that are longer than the model reads: it reads their beginning."""
+        longest = self._track.question_tokens(self.about["window"])
+        return [number for number, one in enumerate(self.tokenizer.encode_batch(questions)) if len(one.ids) > longest]
+
     def __call__(self, texts: Sequence[str], questions: Sequence[str] | None = None) -> list[list[dict[str, Any]]]:
         """For every text what is found in it, as plain JSON values with character offsets and probabilities.
 
@@ -78,7 +97,11 @@ class Extractor:
 
 
 def open_engine(folder: Path, kind: str, *, threads: int | None) -> Any:
-    """The engine over the graphs of ``folder``."""
+    """The engine over the graphs of ``folder``. Raises InputError: LIC-I005 where its package is not installed, and for a damaged folder."""
+    package = "onnxruntime" if kind == "onnx" else "paddle"
+    if find_spec(package) is None:
+        remedy = f"Install it (pip install {'onnxruntime' if kind == 'onnx' else 'paddlepaddle'}), or export the model for another engine."
+        raise input_error("LIC-I005", file=folder, found=f"a model for {package}", expected=f"{package} installed", remedy=remedy)
     if kind == "onnx":
         from shared.inference.onnx import OnnxEngine
 
@@ -89,15 +112,18 @@ def open_engine(folder: Path, kind: str, *, threads: int | None) -> Any:
 
 
 def read_model(folder: Path) -> dict[str, Any]:
-    """The ``model.json`` of a folder. Raises InputError: LIC-I001 for none or a damaged one, LIC-I002 for another version."""
+    """The ``model.json`` of a folder. Raises InputError: LIC-I001 for none or a damaged one, LIC-I002 for another version, LIC-I003 for a file
+    that is missing or not as it was written."""
     path = folder / MODEL
-    names = ("track", "design", "engine", "lower_case", "window", "overlap", "padded_tokens", "decode")
+    names = ("track", "design", "engine", "lower_case", "window", "overlap", "padded_tokens", "decode", "files", "check")
     try:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = about["version"]
         missing = [name for name in names if name not in about]
         if version == VERSION and missing:
             raise ValueError(f"no {', '.join(missing)}")
+        if version == VERSION and about["check"] != check_of(about):
+            raise ValueError("other bytes than were written: the checksum differs")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise input_error(
             "LIC-I001",
@@ -109,4 +135,11 @@ def read_model(folder: Path) -> dict[str, Any]:
     if version != VERSION:
         remedy = "Export the model again with this program, or use the predict.py that lies beside it."
         raise input_error("LIC-I002", file=path, found=f"a model of version {version}", expected=f"version {VERSION}", remedy=remedy)
+    check_files(folder, about["files"])
     return about
+
+
+def check_of(about: Mapping[str, Any]) -> str:
+    """Checksum of what a ``model.json`` says, but for the checksum itself."""
+    rest = {name: value for name, value in about.items() if name != "check"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

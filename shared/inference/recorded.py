@@ -79,6 +79,12 @@ def read_manifest(folder: Path, kind: str) -> Recorded:
             expected=f"version {VERSION} for {kind}",
             remedy="Export the model again with this program.",
         )
+    check_files(folder, files)
+    return Recorded(folder, kind, graphs, read_arrays(folder / CONSTANTS), facts, about)
+
+
+def check_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Raises InputError (LIC-I003) for the first of ``files``, checksums by name, that is missing in ``folder`` or is not as it was written."""
     for name, expected in files.items():
         own = digest(folder / name) if (folder / name).is_file() else None
         if own != expected:
@@ -89,7 +95,6 @@ def read_manifest(folder: Path, kind: str) -> Recorded:
                 expected="the file as it was exported",
                 remedy="Copy the whole folder again, or export the model again.",
             )
-    return Recorded(folder, kind, graphs, read_arrays(folder / CONSTANTS), facts, about)
 
 
 _KINDS = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I8": "<i1", "U8": "<u1", "BOOL": "|b1"}

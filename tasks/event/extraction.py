@@ -20,6 +20,29 @@ if TYPE_CHECKING:
 
 DESIGNS = ("crf", "gplinker")
 """Models that can be exported."""
+EXAMPLE = {"text": "昨天，星海科技宣布裁员三百人，并任命李远为总经理。"}
+_CHARACTER = {"type": "integer", "minimum": 0}
+FINDING: dict[str, Any] = {
+    "title": "Argument",
+    "description": "one argument of an event: text[start:end], counted in Unicode characters, is its text",
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "description": "of the event"},
+        "role": {"type": "string"},
+        "text": {"type": "string", "description": "verbatim"},
+        "start": _CHARACTER,
+        "end": _CHARACTER,
+        "probability": {"type": "number", "minimum": 0, "maximum": 1},
+        "events": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 0},
+            "description": "numbers of the text's events that it belongs to; none where the model does not tell events of one type apart",
+        },
+    },
+    "required": ["type", "role", "text", "start", "end", "probability", "events"],
+    "additionalProperties": False,
+}
+"""What :func:`as_rows` makes of one prediction, as JSON Schema."""
 
 
 def read_schema(path: Path) -> EventSchema:

@@ -10,6 +10,7 @@ from shared.text import Tokenizer, Vocabulary
 
 from ..decoding import Decoder
 from .features import ReadingFeatures, make_features
+from .features import question_tokens as question_tokens  # what Extractor asks for
 from .models import span_decode
 from .predictions import Prediction
 from .records import ReadingRecord
@@ -19,6 +20,22 @@ if TYPE_CHECKING:
 
 DESIGNS = ("span",)
 """Models that can be exported."""
+EXAMPLE = {"text": "星海杯创办于一九八七年，每两年在桐湾市举行一次。", "question": "星海杯是哪一年创办的？"}
+_CHARACTER = {"type": "integer", "minimum": 0}
+FINDING: dict[str, Any] = {
+    "title": "Answer",
+    "description": "text[start:end], counted in Unicode characters, is the answer; an empty text where there is none",
+    "type": "object",
+    "properties": {
+        "text": {"type": "string", "description": "verbatim"},
+        "start": _CHARACTER,
+        "end": _CHARACTER,
+        "probability": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+    "required": ["text", "start", "end", "probability"],
+    "additionalProperties": False,
+}
+"""What :func:`as_rows` makes of one prediction, as JSON Schema."""
 
 
 def read_schema(path: Path) -> None:

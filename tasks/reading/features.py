@@ -131,6 +131,11 @@ class ReadingFeatures:
         return cls(**arrays, lost_count=meta["lost_count"], cut_questions=meta["cut_questions"])
 
 
+def question_tokens(window: int) -> int:
+    """Tokens of a question that are read; longer ones are cut."""
+    return min(QUESTION_TOKENS, window // 2)
+
+
 def make_features(records: Sequence[ReadingRecord], tokenizer: Tokenizer, *, window: int, overlap: int) -> ReadingFeatures:
     """Tokenises, cuts windows and places answers. ``window`` counts a window's question, its [SEP] and its part of the passage.
 
@@ -140,7 +145,7 @@ def make_features(records: Sequence[ReadingRecord], tokenizer: Tokenizer, *, win
     passages = list(dict.fromkeys(record.text for record in records))
     encoded = dict(zip(passages, tokenizer.encode_batch(passages), strict=True))
     asked = tokenizer.encode_batch([record.question for record in records])
-    longest = min(QUESTION_TOKENS, window // 2)
+    longest = question_tokens(window)
     ids, windows, first, questions, starts, ends, answers = [], [], [0], [], [], [], []
     lost: list[Lost] = []
     for index, (record, question) in enumerate(zip(records, asked, strict=True)):

@@ -20,6 +20,30 @@ if TYPE_CHECKING:
 
 DESIGNS = ("casrel", "gplinker")
 """Models that can be exported."""
+EXAMPLE = {"text": "电影《远山》由李明导演，王芳主演，2003年在美国上映。"}
+_SPAN = {
+    "type": "array",
+    "items": {"type": "integer", "minimum": 0},
+    "minItems": 2,
+    "maxItems": 2,
+    "description": "[start, end): text[start:end], counted in Unicode characters",
+}
+FINDING: dict[str, Any] = {
+    "title": "Triple",
+    "description": "subject, predicate, object; the object has @value and, where the schema says so, other slots",
+    "type": "object",
+    "properties": {
+        "subject": {"type": "string", "description": "verbatim"},
+        "predicate": {"type": "string"},
+        "object": {"type": "object", "additionalProperties": {"type": "string"}, "description": "verbatim text by slot"},
+        "subject_span": _SPAN,
+        "object_spans": {"type": "object", "additionalProperties": _SPAN},
+        "probability": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+    "required": ["subject", "predicate", "object", "subject_span", "object_spans", "probability"],
+    "additionalProperties": False,
+}
+"""What :func:`as_rows` makes of one prediction, as JSON Schema."""
 
 
 def read_schema(path: Path) -> RelationSchema:

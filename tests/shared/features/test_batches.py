@@ -26,6 +26,16 @@ def test_each_row_once_within_the_budget(lengths, budget, seed, epoch, pool):
     assert [batch.tolist() for batch in batches] == [batch.tolist() for batch in again]
 
 
+@settings(max_examples=100, deadline=None)
+@given(LENGTHS, st.integers(1, 3000), st.integers(0, 400))
+def test_no_cut_would_shed_more_padding(lengths, budget, padding):
+    batches = [[lengths[row] for row in batch] for batch in token_budget_batches(lengths, budget, padding=padding)]
+    assert sorted(length for own in batches for length in own) == sorted(lengths)
+    for own in batches:
+        assert own == sorted(own, reverse=True) and (len(own) * own[0] <= budget or len(own) == 1)
+        assert all((len(own) - place) * (own[0] - own[place]) <= padding for place in range(len(own)))
+
+
 def many(seed=0, count=3000):
     return np.random.default_rng(seed).integers(10, 257, count)  # [n]
 
