@@ -295,9 +295,8 @@ def _find(track: str, run: Path | None, input: Path | None, data: Path | None) -
     if (folder / ENSEMBLE).is_file():
         raise input_error("LIC-B011", file=folder, found="an ensemble", expected="one run", remedy="Name one of its members with --run.")
     file = input or find_split(track, data_folder(track, data or stored_run(folder, track).data), "dev")
-    task = get_task(track)
-    found = task.read_records(file, None, labelled=False)
-    if found.problems and not found.records:
+    found = get_task(track).read_records(file, None, labelled=False)
+    if found.problems:
         raise InputError(*found.problems)
     if not found.records:
         raise input_error("LIC-B004", file=file, found="no texts", expected="at least one text", remedy="Name another file with --input.")
