@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,12 +14,13 @@ from typing import Annotated, Any
 
 import typer
 
+from .bench_processes import Child, bare_environment, check_peers, tuned_environment
+
 PEERS = ("paddlenlp", "torch")
 WIDTH = 256
 """Tokens of the longest text, and what the padded candidate pads to."""
 
 _CHILD = Path(__file__).with_name("bench_train_child.py")
-_SETTINGS_OF_A_SHELL = ("OMP_", "MKL_", "KMP_", "FLAGS_", "LIC_", "GLOG_", "MALLOC_")
 _SIZES = {
     "vocab_size": "vocab_size",
     "hidden_size": "hidden_size",
@@ -115,47 +115,13 @@ def training(
     }
 
 
-class Candidate:
-    """A child process that trains when it is asked to; a context manager that ends it."""
+class Candidate(Child):
+    """A child process that trains when it is asked to."""
 
     def __init__(self, folder: str, *, name: str, child: str, python: str, environment: dict[str, str], **about: Any):
-        self.name, self.given, self.note = name, about, ""
-        self.about: dict[str, Any] = {}
+        super().__init__(_CHILD, [child, folder], name=name, python=python, environment=environment)
+        self.given = about
         self.measured: list[dict[str, Any]] = []
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
-        command = [python, str(_CHILD), child, folder]
-        try:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, env=environment, text=True, encoding="utf-8"
-            )
-        except OSError as error:
-            self.errors.close()
-            raise _failed(name, f"{python} does not start ({error.strerror})") from error
-
-    def __enter__(self) -> Candidate:
-        return self
-
-    def wait(self) -> None:
-        """Until the process has warmed up, or has said why it cannot."""
-        self.about = self._answer()
-        self.note = self.about.get("note", "")
-
-    def __exit__(self, *_: object) -> None:
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.errors.close()
-
-    def ask(self, command: str) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-        return self._answer()
 
     def train(self, seconds: float) -> None:
         if not self.note:
@@ -187,29 +153,9 @@ class Candidate:
         median: float = statistics.median(one["tokens"] / one["elapsed"] for one in self.measured)
         return median
 
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if line:
-            answer: dict[str, Any] = json.loads(line)
-            return answer
-        self.process.wait()
-        self.errors.seek(0)
-        last = self.errors.read().decode(errors="replace").strip().splitlines()[-1:]
-        raise _failed(self.name, f"exit code {self.process.returncode}{': ' + last[0] if last else ''}")
-
-
-def _failed(name: str, found: str) -> Exception:
-    from shared.errors import work_error
-
-    return work_error(
-        "LIC-B009", found=f"{name}: {found}", expected="a process that trains", remedy="Mend it, or leave that peer out with --peer."
-    )
-
 
 def _candidates(peers: Sequence[str], torch_python: str | None, cores: int, peer_rows: int, batch_tokens: int) -> list[dict[str, Any]]:
-    shell = {key: value for key, value in os.environ.items() if not key.startswith(_SETTINGS_OF_A_SHELL)}
-    tuned = {**shell, "OMP_NUM_THREADS": str(cores), "MKL_NUM_THREADS": str(cores), "MKL_DEBUG_CPU_TYPE": "5"}
+    shell, tuned = bare_environment(), tuned_environment(cores)
     texts, budget = f"{peer_rows} texts", f"{batch_tokens} tokens"
 
     def one(name: str, child: str, environment: dict[str, str], padding: str, batch: str, python: str = sys.executable) -> dict[str, Any]:
@@ -303,13 +249,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """A training step on real texts, tokens a second: ours, PaddleNLP's Trainer, PyTorch with Hugging Face's BERT."""
-    from shared.errors import input_error
-
     from .console import emit_json
 
-    chosen = list(PEERS) if not peer else [name for name in peer if name != "none"]
-    if not set(chosen) <= set(PEERS):
-        raise input_error("LIC-B005", found=f"--peer {' '.join(chosen)}", expected=f"{', '.join(PEERS)} or none", remedy="Name one of these.")
     report = training(
         _place(event, "--data-event", "event", "train.json"),
         _place(relation, "--data-relation", "relation", "train.json"),
@@ -319,7 +260,7 @@ def command(
         peer_rows=peer_rows,
         repeats=repeats,
         seconds=seconds,
-        peers=chosen,
+        peers=check_peers(peer, PEERS),
         torch_python=torch_python,
     )
     if as_json:

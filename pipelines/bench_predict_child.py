@@ -1,0 +1,202 @@
+"""``lic`` itself as a candidate of ``lic bench predict``, in a process of its own: one engine over one run.
+
+    python bench_predict_child.py ENGINE FOLDER
+
+FOLDER holds the settings and texts that :mod:`pipelines.bench_predict` wrote. The engine ``eager`` goes first: on the command ``lend`` it writes what
+the peers need, on ``export`` what :mod:`.bench_predict_peer` runs as an exported model.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).parents[1])
+
+from pipelines import bench_predict_peer as peer
+from pipelines.export import _design
+from shared.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from shared.inference import Engine
+
+CHECKED_TEXTS = 8
+
+
+class Watched:
+    """An engine that notes when it runs, and what it is asked if ``calls`` is a list."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.name, self.reentrant = engine, engine.name, engine.reentrant
+        self.times: list[tuple[float, float]] = []
+        self.calls: list[tuple[str, dict[str, Any], Collection[str]]] | None = None
+
+    @property
+    def constants(self) -> Mapping[str, np.ndarray]:
+        return self.engine.constants
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return self.engine.facts
+
+    def run(self, graph: str, inputs: Mapping[str, Any], *, keep: Collection[str] = ()) -> dict[str, Any]:
+        if self.calls is not None:
+            self.calls.append((graph, dict(inputs), keep))
+        began = time.perf_counter()
+        found = self.engine.run(graph, inputs, keep=keep)
+        self.times.append((began, time.perf_counter()))
+        return found
+
+    def busy(self) -> float:
+        """Seconds in which it ran at least one graph, since the last call."""
+        total = end = 0.0
+        for began, ended in sorted(self.times):
+            total += max(0.0, ended - max(began, end))
+            end = max(end, ended)
+        self.times.clear()
+        return total
+
+
+def lic(kind: str, folder: Path) -> None:
+    """Opens the run with the engine, predicts once, and answers."""
+    from shared.environment import import_paddle, prepare
+
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    machine = prepare(settings["threads"])
+    import_paddle()
+    import paddle
+
+    from pipelines.decisions import Predictor
+    from pipelines.engines import engine_of
+    from pipelines.predict import _write
+    from pipelines.predict_file import Asked, found_at_once, found_in_parts
+    from pipelines.predict_workers import Opening
+    from shared.inference import EagerEngine
+    from shared.training.throughput import matmul_peak, step_flops
+
+    how = Opening(Path(settings["run"]), settings["track"], engine=kind, device="cpu")
+    loaded: Any = how.open()
+    file, target = folder / "all.json", folder / kind / Path(loaded.task.member).with_suffix(".zip")
+    network = loaded.model.network()
+    engine = EagerEngine(network) if kind == "eager" else engine_of(loaded, settings["texts"])
+    assert engine is not None
+    watched = Watched(engine)
+    loaded.opened = watched
+
+    def end() -> dict[str, Any]:
+        """What ``lic predict`` does once the run is open."""
+        watched.times.clear()
+        began = time.perf_counter()
+        asked = Asked(how, loaded, file, target, skip_bad=False)
+        found = found_in_parts(asked, (0, 1), whole=True, resume=False) if asked.large else found_at_once(asked)
+        _write(asked, found, keep=False, n_best_file=None)
+        found.done()
+        return {"elapsed": time.perf_counter() - began, "network": watched.busy(), "texts": found.totals.records}
+
+    watched.calls = []
+    texts = end()["texts"]
+    calls, watched.calls = watched.calls, None
+    memory = peer.peak_memory()
+    records = loaded.task.read_records(file, loaded.schema, labelled=False).records
+    predictor = Predictor(loaded, quiet=True)
+    lengths = [row for _, inputs, _ in calls if "ids" in inputs for row in (inputs["ids"] != loaded.vocabulary.pad_id).sum(axis=1).tolist()]
+    shapes = [inputs["ids"].shape for _, inputs, _ in calls if "ids" in inputs]
+    sizes = {
+        "real": (sum(lengths), sum(length * length for length in lengths)),
+        "padded": (sum(b * l for b, l in shapes), sum(b * l * l for b, l in shapes)),
+    }
+
+    def model() -> dict[str, Any]:
+        """The graphs alone, on what they were asked in the first pass."""
+        began = time.perf_counter()
+        for graph, inputs, keep in calls:
+            engine.run(graph, inputs, keep=keep)
+        elapsed = time.perf_counter() - began
+        backbone = loaded.model.backbone
+        inside = {id(parameter) for parameter in backbone.parameters()}
+        head = sum(int(parameter.size) for parameter in loaded.model.parameters() if parameter.ndim == 2 and id(parameter) not in inside)
+        flops = {
+            name: step_flops(backbone.config, padded_tokens=tokens, sum_of_squared_lengths=squares, head_weights=head) / 3  # forward alone
+            for name, (tokens, squares) in sizes.items()
+        }
+        return {"elapsed": elapsed, "texts": texts, "tokens": sizes["real"][0], "padded_tokens": sizes["padded"][0], "flops": flops}
+
+    def check(name: str) -> dict[str, Any]:
+        import numpy as np
+
+        ids = np.load(folder / peer.CHECKED)  # [b, l]
+        np.save(folder / f"check-{name}.npy", engine.run("emissions", {"ids": ids})["emissions"])
+        return {}
+
+    def export(form: str) -> dict[str, Any]:
+        from pipelines.export import export
+
+        export(settings["track"], out=folder / f"export-{form}", run=Path(settings["run"]), format=form)
+        return {}
+
+    about = {"version": paddle.__version__, "padding": "by length", "batch": f"{loaded.recipe.training.evaluation_tokens} tokens"}
+    peer.serve(
+        {**about, **machine.as_dict(), "peak_memory_mib": memory, "design": _design(loaded)},
+        {
+            "end": end,
+            "model": model,
+            "latency": lambda begin, count: peer.latencies(records, lambda record: loaded.task.as_rows(predictor([record])[0]), begin, count),
+            "peak": lambda: {"peak": matmul_peak()},
+            "check": check,
+            "lend": lambda: _lend(loaded, records, folder),
+            "export": export,
+        },
+    )
+
+
+def _lend(loaded: Any, records: list[Any], folder: Path) -> dict[str, Any]:
+    """Writes what other programs need to compute the same: texts, and of a tagger the encoder in two formats, the head, some token ids.
+
+    ``note``: why there is no tagger for them.
+    """
+    import numpy as np
+
+    from shared.features.rows import framed_rows
+    from shared.huggingface import save_huggingface, save_paddlenlp, whats_not_bert
+
+    lines = [json.dumps({"text": record.text, "question": getattr(record, "question", None)}, ensure_ascii=False) for record in records]
+    (folder / "texts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if _design(loaded) != "crf":
+        return {"note": f"no peer is written for a model {_design(loaded)}, only for the tagger crf"}
+    model, words = loaded.model, loaded.vocabulary
+    if other := whats_not_bert(model.backbone.config):
+        return {"note": f"no peer is written for an encoder with {other}"}
+    save_huggingface(folder / "encoder", model.backbone, loaded.tokenizer)
+    save_paddlenlp(folder / "paddlenlp", model.backbone, loaded.tokenizer)
+    chains, tags = model.predicted_chains, model.num_tags
+    head = {"sizes": np.array([chains, tags]), "emit.weight": model.emit.weight.numpy()[:, : chains * tags]}  # [2], [h, r * k]
+    head["emit.bias"] = model.emit.bias.numpy()[: chains * tags]  # [r * k]
+    if model.gate is not None:
+        head.update({"gate.weight": model.gate.weight.numpy()[:, :chains], "gate.bias": model.gate.bias.numpy()[:chains]})  # [h, r], [r]
+    np.savez(folder / "head.npz", **{name: np.ascontiguousarray(array) for name, array in head.items()})
+    features = loaded.task.make_features(records[:CHECKED_TEXTS], loaded.schema, loaded.tokenizer, loaded.recipe.features)
+    ids, _ = framed_rows(
+        features.ids, np.arange(len(features.ids)), first=words.cls_id, last=words.sep_id, padding=words.pad_id
+    )  # [b, l], [b]
+    np.save(folder / peer.CHECKED, ids)
+    return {}
+
+
+def main(kind: str, folder: str) -> None:
+    try:
+        lic(kind, Path(folder))
+    except (ImportError, InputError) as error:
+        note = error.problems[0].found if isinstance(error, InputError) else f"not installed ({error})"
+        peer.say({"note": note})
+
+
+if __name__ == "__main__":
+    peer.keep_output()
+    main(*sys.argv[1:])
