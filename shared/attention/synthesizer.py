@@ -59,7 +59,7 @@ class DenseSynthesizer(Scores):
         self.bias = self.create_parameter([num_heads, 1, max_length], is_bias=True)  # [n, 1, m]
 
     def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
-        self._check_length(places.k)
+        self._check_length(places)
         weight, bias = shared_out(self.weight, share), shared_out(self.bias, share)  # [n, d, m], [n, 1, m]
         inner = F.relu(queries[0])  # [b, n, q, d]
         if places.keys is None:
@@ -80,7 +80,7 @@ class RandomSynthesizer(Scores):
         self.weight.stop_gradient = not trainable
 
     def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
-        self._check_length(places.k)
+        self._check_length(places)
         weight = shared_out(self.weight, share)  # [n, m, m]
         if places.queries is None:
             return weight[:, : places.q, : places.k].unsqueeze(0)  # [1, n, q, k]
@@ -100,7 +100,7 @@ class FactorizedRandomSynthesizer(Scores):
         self.rows.stop_gradient = self.columns.stop_gradient = not trainable
 
     def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
-        self._check_length(places.k)
+        self._check_length(places)
         rows = _rows(shared_out(self.rows, share), places.queries, places.q)  # [b or 1, n, q, r]
         columns = _rows(self.columns, places.keys, places.k)  # [b or 1, n, k, r]
         return paddle.matmul(rows, columns, transpose_y=True)  # [b or 1, n, q, k]
@@ -144,7 +144,7 @@ class FactorizedDenseSynthesizer(Scores):
             self.register_buffer(f"selection_{name}", paddle.to_tensor(selection), persistable=False)  # [a or b, a b]
 
     def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
-        self._check_length(places.k)
+        self._check_length(places)
         inner = F.relu(queries[0])  # [b, n, q, d]
         row_a = _affine(inner, shared_out(self.weight_a, share), shared_out(self.bias_a, share))  # [b, n, q, a]
         row_b = _affine(inner, self.weight_b, self.bias_b)  # [b, n, q, b]

@@ -31,5 +31,6 @@ class EagerEngine:
         """As :class:`Engine`; a kept value is a tensor."""
         found = self.network.graphs[graph]
         with paddle.no_grad():
-            outputs = found.function(*(paddle.to_tensor(inputs[name]) for name in found.inputs))
+            given = (inputs[name] for name in found.inputs)
+            outputs = found.function(*(value if paddle.is_tensor(value) else paddle.to_tensor(value) for value in given))
         return finite(graph, {name: value if name in keep else value.numpy() for name, value in zip(found.outputs, outputs, strict=True)})

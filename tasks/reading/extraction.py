@@ -10,14 +10,14 @@ from shared.text import Tokenizer, Vocabulary
 
 from ..decoding import Decoder
 from .features import ReadingFeatures, make_features
-from .models import span_decode
+from .models import generate_decode, span_decode
 from .predictions import Prediction
 from .records import ReadingRecord
 
 if TYPE_CHECKING:
     from shared.inference import Engine
 
-DESIGNS = ("span",)
+DESIGNS = ("span", "generate")
 """Models that can be exported."""
 
 
@@ -45,7 +45,8 @@ def decoder(
     padded_tokens: int,
 ) -> Decoder:
     """``settings``: the values of the design's ``[decode]`` table as attributes; ``padded_tokens``: those of a batch."""
-    return span_decode.engine_decoder(engine, features, records, vocabulary, settings, padded_tokens=padded_tokens)
+    make = generate_decode.engine_decoder if design == "generate" else span_decode.engine_decoder
+    return make(engine, features, records, vocabulary, settings, padded_tokens=padded_tokens)
 
 
 def predictions_of(found: list[Any], features: ReadingFeatures, records: Sequence[ReadingRecord], schema: None) -> list[list[Prediction]]:
