@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import paddle
-import paddle.nn.functional as F
 from paddle import nn
 
 from . import double_backward as twice
@@ -153,7 +152,7 @@ class UniLM(nn.Layer):
             hidden, new = self.backbone.step(ids, given["positions"], beams, kept, segment_ids=paddle.ones_like(ids))  # [r, h]
             if self.copy_head is None:
                 return (scored(hidden, given),), new
-            pointed = self.copy_head.scores(F.embedding(beams.cells, hidden), given["keys"]).flatten(0, 1)  # [b * g, s]
+            pointed = self.copy_head.scores(beams.spread(hidden), given["keys"]).flatten(0, 1)  # [b * g, s]
             return (scored(hidden, given), paddle.index_select(pointed, beams.rows).astype("float32")), new  # [r, u], [r, s]
 
         chosen = {"words": Input(("u",), "int64")} if words else {}

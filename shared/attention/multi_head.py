@@ -15,7 +15,7 @@ from ..linear import Linear
 from ..masks import Mask
 from .fast import SelfAttention
 from .kinds import KindSettings, make_scores
-from .scores import DotProduct, Heads, Places, copied
+from .scores import DotProduct, Heads, Places, copied, size
 
 
 class Beams(NamedTuple):
@@ -32,6 +32,10 @@ class Beams(NamedTuple):
     bias: paddle.Tensor
     places: paddle.Tensor | None = None
     key_places: paddle.Tensor | None = None
+
+    def spread(self, values: paddle.Tensor) -> paddle.Tensor:
+        """What the rows have, [r, x], in their cells: [b, g, x]."""
+        return paddle.index_select(values, self.cells.flatten()).reshape([-1, size(self.cells, 1), values.shape[-1]])  # [b, g, x]
 
 
 class MultiHeadAttention(nn.Layer):
@@ -95,7 +99,7 @@ class MultiHeadAttention(nn.Layer):
             return self.out(self._fast(hidden, mask)), ()  # [b, q, h]
         queries, kept = self._projected(self.qkv(hidden))  # [b, n, q, d] each
         value = kept[-1]  # [b, n, q, d]
-        where = Places(_length(hidden, 1), _length(value, 2), places, key_places)
+        where = Places(size(hidden, 1), size(value, 2), places, key_places)
         scores = self.scores(queries, kept[:-1], where)  # [b or 1, n, q, q]
         weights = dropout(self._weights(scores, mask, value), self.dropout, self.training)  # [b, n, q, q]
         return self.out(self._joined(paddle.matmul(weights, value))), tuple(kept) if keep else ()  # [b, q, h]
@@ -103,8 +107,8 @@ class MultiHeadAttention(nn.Layer):
     def step(self, hidden: paddle.Tensor, beams: Beams, kept: Heads) -> tuple[paddle.Tensor, tuple[paddle.Tensor, ...]]:
         """One new token a row, ``hidden`` [r, h], over ``kept``, key parts and values [b, n, k, d]: [r, h], and the same parts of the new tokens,
         each [b, n, g, d]. No gradient is meant to pass."""
-        queries, new = self._projected(F.embedding(beams.cells, self.qkv(hidden)))  # [b, n, g, d] each
-        g, k = _length(beams.cells, 1), _length(kept[-1], 2)
+        queries, new = self._projected(beams.spread(self.qkv(hidden)))  # [b, n, g, d] each
+        g, k = size(beams.cells, 1), size(kept[-1], 2)
         before = self.scores(queries, kept[:-1], Places(g, k, beams.places, beams.key_places))  # [b or 1, n, g, k]
         among = self.scores(queries, new[:-1], Places(g, g, beams.places, beams.places))  # [b or 1, n, g, g]
         scores = paddle.concat([before, among], axis=-1)  # [b or 1, n, g, k + g]
@@ -146,9 +150,3 @@ class MultiHeadAttention(nn.Layer):
         if self.training and self.dropout and paddle.in_dynamic_mode() and weights.shape[0] != value.shape[0]:
             weights = weights.expand([value.shape[0], *weights.shape[1:]])  # [b, n, q, k]: every example drops its own
         return weights if weights.dtype == value.dtype else weights.astype(value.dtype)  # [b or 1, n, q, k]
-
-
-def _length(x: paddle.Tensor, axis: int) -> int:
-    """The size of an axis, also in a graph that is being recorded, where it is a tensor."""
-    size: int = x.shape[axis] if paddle.in_dynamic_mode() else paddle.shape(x)[axis]
-    return size

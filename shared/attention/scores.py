@@ -81,3 +81,9 @@ def copied(scores: paddle.Tensor, rows: int) -> paddle.Tensor:
     if scores.shape[0] == rows:
         return scores  # [rows, n, q, k]
     return paddle.concat([scores] * rows, axis=0)  # [rows, n, q, k]
+
+
+def size(x: paddle.Tensor, axis: int) -> int:
+    """The size of an axis, also in a graph that is being recorded, where it is a tensor."""
+    found: int = x.shape[axis] if paddle.in_dynamic_mode() else paddle.shape(x)[axis]
+    return found

@@ -13,7 +13,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from .scores import Heads, Places, Scores, shared_out
+from .scores import Heads, Places, Scores, shared_out, size
 
 
 def _normal(deviation: float) -> paddle.ParamAttr:
@@ -33,18 +33,17 @@ def _columns(scores: paddle.Tensor, places: Places) -> paddle.Tensor:
     """Of scores [b, n, q, m] for every place those of the keys, [b, n, q, k]."""
     if places.keys is None:
         return scores[:, :, :, : places.k]  # [b, n, q, k]
-    b, n, q, _ = scores.shape
-    index = places.keys.astype("int64").unsqueeze([1, 2]).expand([b, n, q, places.k])  # [b, n, q, k]
-    return paddle.take_along_axis(scores, index, axis=3)  # [b, n, q, k]
+    shape = [size(scores, 0), scores.shape[1], size(scores, 2), places.k]
+    index = places.keys.astype("int64").unsqueeze([1, 2]).expand(shape)  # [b, n, q, k]
+    return paddle.take_along_axis(scores, index, axis=3, broadcast=False)  # [b, n, q, k]
 
 
 def _rows(table: paddle.Tensor, places: paddle.Tensor | None, length: int) -> paddle.Tensor:
     """Of a table [n, m, x] the rows of the places [b, l], as [b or 1, n, l, x]."""
     if places is None:
         return table[:, :length].unsqueeze(0)  # [1, n, l, x]
-    b, l = places.shape
-    chosen = paddle.index_select(table, places.astype("int64").reshape([-1]), axis=1)  # [n, b * l, x]
-    return chosen.reshape([table.shape[0], b, l, table.shape[2]]).transpose([1, 0, 2, 3])  # [b, n, l, x]
+    chosen = paddle.index_select(table, places.astype("int64").flatten(), axis=1)  # [n, b * l, x]
+    return chosen.reshape([table.shape[0], -1, length, table.shape[2]]).transpose([1, 0, 2, 3])  # [b, n, l, x]
 
 
 class DenseSynthesizer(Scores):
