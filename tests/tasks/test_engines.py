@@ -46,8 +46,8 @@ DECODE = {
     "casrel": {"subject_threshold": 0.05, "object_threshold": 0.01, "link_threshold": 0.3},
     "relation gplinker": _LOW,
     "relation gplinker, types": dict.fromkeys(_LOW, 0.6),
-    "event generate": {"beam": 3, "rescore": "spans", "threshold": 0.1, "max_target": 24},
-    "relation generate": {"max_target": 30},
+    "event generate": {"beam": 3, "length_penalty": "mean", "max_target": 24},
+    "relation generate": {"search": "mbr", "samples": 3, "max_target": 30},
     "reading generate": {"beam": 2, "max_target": 10, "n_best": 2},
 }
 """Thresholds at which a random model finds something."""
