@@ -43,9 +43,8 @@ def check_engine(kind: str) -> None:
 def engine_of(loaded: LoadedRun, texts: int) -> Engine | None:
     """The engine that a run is to predict ``texts`` texts with, opened once; None for the model itself.
 
-    ``auto``: ONNX Runtime where it and the converter are installed, else a static graph; the model itself on a GPU, for a model that is decoded
-    step by step, and for fewer than :data:`WORTH_RECORDING` texts while nothing is recorded yet. Raises InputError as :func:`check_engine`, and
-    LIC-I006 for a model that the engine cannot run.
+    ``auto``: ONNX Runtime where it and the converter are installed, else a static graph; the model itself on a GPU, and for fewer than
+    :data:`WORTH_RECORDING` texts while nothing is recorded yet. Raises InputError as :func:`check_engine`.
     """
     import paddle
 
@@ -54,17 +53,9 @@ def engine_of(loaded: LoadedRun, texts: int) -> Engine | None:
     check_engine(loaded.engine)
     kind, network = loaded.engine, loaded.model.network()
     if kind == "auto":
-        kind = _fastest(loaded.folder, network, texts) if paddle.device.get_device() == "cpu" else "eager"
+        kind = _fastest(loaded.folder, texts) if paddle.device.get_device() == "cpu" else "eager"
     if kind == "eager":
         return None
-    if not network.graphs:
-        raise input_error(
-            "LIC-I006",
-            file=loaded.folder,
-            found=f"engine {kind} for a model {loaded.recipe.model.get('name')}",
-            expected="a model whose graphs can be recorded",
-            remedy="Take --engine eager: this model is decoded step by step.",
-        )
     loaded.opened = _open(loaded.folder, network, kind)
     return loaded.opened
 
@@ -78,10 +69,8 @@ def engine_name(loaded: LoadedRun | LoadedEnsemble) -> str:
     return "eager" if loaded.opened is None else loaded.opened.name
 
 
-def _fastest(folder: Path, network: Network, texts: int) -> str:
+def _fastest(folder: Path, texts: int) -> str:
     kind = "onnx" if all(find_spec(name) is not None for name in _PACKAGES["onnx"]) else "static"
-    if not network.graphs:
-        return "eager"
     return kind if texts >= WORTH_RECORDING or _is_recorded(folder, kind) else "eager"
 
 

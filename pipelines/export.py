@@ -32,8 +32,8 @@ def export(
     ``head.safetensors``. ``int8``: weights of matrix products in eight bits (onnx only); the scores with and without on the dev
     file of ``data`` (default: what the run was trained on) are in the result, None where that file is not there.
 
-    Raises InputError: LIC-I005 without a package that is needed, LIC-I006 for a model that cannot be exported, LIC-I007 for ``out``, a format or
-    flags that do not go together.
+    Raises InputError: LIC-I005 without a package that is needed, LIC-I006 for an encoder that is no BERT (safetensors), LIC-I007 for ``out``,
+    a format or flags that do not go together.
     """
     from .engines import check_engine
     from .run_folder import DECISION, find_run, load_run
@@ -46,8 +46,6 @@ def export(
         check_engine(format)
     folder = find_run(track, run)
     loaded = load_run(folder, track)
-    if format != "safetensors":
-        _check_model(loaded)
     _check_out(out)
     try:
         made = _write_encoder(loaded, out) if format == "safetensors" else _write_model(loaded, out, format, int8=int8)
@@ -59,19 +57,6 @@ def export(
         say(f"{folder / DECISION} stays behind: the export decodes as the recipe says, not by what lic tune fitted.")
     scores = _losses(loaded, out, data) if int8 else None
     return {"track": track, "run": str(folder), "format": format, "int8": int8, "out": str(out), "files": made, "scores": scores}
-
-
-def _check_model(loaded: LoadedRun) -> None:
-    design = _design(loaded)
-    known = importlib.import_module(f"tasks.{loaded.task.name}.extraction").DESIGNS
-    if design not in known:
-        raise input_error(
-            "LIC-I006",
-            file=loaded.folder,
-            found=f"a model {design}",
-            expected=f"one of {', '.join(known)}",
-            remedy="Models that write their answer step by step cannot be exported yet; predict with lic predict.",
-        )
 
 
 def _design(loaded: LoadedRun) -> str:

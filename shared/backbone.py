@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
@@ -13,7 +13,8 @@ from paddle import nn
 
 from . import double_backward as twice
 from .activations import get_activation
-from .attention import LayerCache, MultiHeadAttention, check_kind
+from .attention import Beams, MultiHeadAttention, check_kind
+from .attention.scores import Heads
 from .convolution import LocalConvolution
 from .dropout import dropout
 from .linear import Linear
@@ -106,37 +107,15 @@ class BackboneConfig:
         return cls(**values)
 
 
-@dataclass(frozen=True)
-class Cache:
-    """What an encoder keeps of the tokens it has seen, so that the next ones cost only themselves. Empty at the start.
-
-    ``layers``: keys and values of every block; ``real`` [b, k]: true at tokens that are no padding; ``positions`` [b, k].
-    A cache is a value: a forward pass returns a longer one and leaves the one it was given alone.
-    """
-
-    layers: tuple[LayerCache, ...] = ()
-    real: paddle.Tensor | None = None
-    positions: paddle.Tensor | None = None
-
-    @property
-    def length(self) -> int:
-        """Tokens seen, padding among them."""
-        return 0 if self.real is None else self.real.shape[1]
-
-    def select(self, rows: paddle.Tensor) -> Cache:
-        """The rows [r] (int64) of the batch, in that order, repeated where named twice: how a beam is reordered."""
-        if self.real is None:
-            return self
-        layers = tuple(layer.select(rows) for layer in self.layers)
-        real = paddle.index_select(self.real.astype("int64"), rows).astype("bool")  # [r, k]: paddle 2.6 chooses no rows of booleans
-        return Cache(layers, real, paddle.index_select(self.positions, rows))  # [r, k]
+Cache = Sequence[Sequence["paddle.Tensor"]]
+"""Of every block the key parts and values of the tokens it has seen, each [b, n, k, d]."""
 
 
 class BackboneOutput(NamedTuple):
     """``hidden`` [b, l, h]: the last block's output. ``pre_norm`` [b, l, h]: the sum that the last block's last
     normalisation takes (what conditional-norm heads start from). ``layers``: the output [b, l, h] of every block, first
     block first, if asked for. ``pooled`` [b, h]: tanh projection of the first token, if the encoder has a pooler.
-    ``cache``: the cache given, with the new tokens added."""
+    ``cache``: what :meth:`Backbone.step` needs of these tokens, if asked for."""
 
     hidden: paddle.Tensor
     pre_norm: paddle.Tensor
@@ -199,16 +178,27 @@ class Block(nn.Layer):
         hidden: paddle.Tensor,
         mask: Mask | None,
         places: paddle.Tensor | None,
-        key_places: paddle.Tensor | None,
         condition: tuple[paddle.Tensor, ...],
-        cache: LayerCache | None,
-    ) -> tuple[paddle.Tensor, paddle.Tensor, LayerCache]:
-        """The block's output [b, l, h], the sum [b, l, h] that its last normalisation took, and the longer cache."""
-        attended, cache = self.attention.attend(hidden, mask, places, key_places, cache)  # [b, l, h]
-        hidden = self.attention_norm(hidden + dropout(attended, self.dropout, self.training), *condition)  # [b, l, h]
-        inner = self.activation(self.expand(hidden))  # [b, l, intermediate]
-        pre_norm = hidden + dropout(self.contract(inner), self.dropout, self.training)  # [b, l, h]
-        return self.output_norm(pre_norm, *condition), pre_norm, cache  # [b, l, h], [b, l, h]
+        keep: bool = False,
+    ) -> tuple[paddle.Tensor, paddle.Tensor, tuple[paddle.Tensor, ...]]:
+        """The block's output [b, l, h], the sum [b, l, h] that its last normalisation took, and what is kept of the tokens."""
+        attended, kept = self.attention.attend(hidden, mask, places, places, keep=keep)  # [b, l, h]
+        return (*self._fed(hidden, attended, condition), kept)  # [b, l, h], [b, l, h]
+
+    def step(
+        self, hidden: paddle.Tensor, beams: Beams, condition: tuple[paddle.Tensor, ...], kept: Heads
+    ) -> tuple[paddle.Tensor, tuple[paddle.Tensor, ...]]:
+        """One new token a row, [r, h]; see :meth:`MultiHeadAttention.step`."""
+        attended, new = self.attention.step(hidden, beams, kept)  # [r, h]
+        return self._fed(hidden, attended, condition)[0], new  # [r, h]
+
+    def _fed(
+        self, hidden: paddle.Tensor, attended: paddle.Tensor, condition: tuple[paddle.Tensor, ...]
+    ) -> tuple[paddle.Tensor, paddle.Tensor]:
+        hidden = self.attention_norm(hidden + dropout(attended, self.dropout, self.training), *condition)  # [.., h]
+        inner = self.activation(self.expand(hidden))  # [.., intermediate]
+        pre_norm = hidden + dropout(self.contract(inner), self.dropout, self.training)  # [.., h]
+        return self.output_norm(pre_norm, *condition), pre_norm  # [.., h], [.., h]
 
 
 def _norm(config: BackboneConfig) -> LayerNorm | ConditionalLayerNorm:
@@ -249,7 +239,7 @@ class Backbone(nn.Layer):
         real: paddle.Tensor | None = None,
         added: paddle.Tensor | None = None,
         condition: paddle.Tensor | None = None,
-        cache: Cache | None = None,
+        keep: bool = False,
         all_layers: bool = False,
     ) -> BackboneOutput:
         """``ids`` [b, l], ``segment_ids`` [b, l] (default: all 0), ``positions`` [b, l] or [l] (default: counted from the left).
@@ -260,86 +250,98 @@ class Backbone(nn.Layer):
         ``added`` [b, l, h]: what a task knows of its tokens, summed with their embeddings. ``condition`` [b, c]: for an encoder with
         conditional normalisation.
 
-        ``cache``: an empty :class:`Cache` at first, then the one of the last output; ``ids`` are the new tokens alone, the mask is
-        [b, 1, l, k] over old and new ones, and positions go on after the real tokens seen.
+        ``keep``: for :meth:`step`, which goes on behind these tokens.
 
         Raises ValueError for ids longer than the positions the encoder has, for an empty or wholly padded text, for a condition
-        where none is taken or the other way round, and for a mask or cache where a convolution would look past it.
+        where none is taken or the other way round, and for a mask that a convolution would look past.
         """
         eager = paddle.in_dynamic_mode()  # a recorded graph has no lengths yet
-        keep, cache = cache is not None, Cache() if cache is None else cache
         if eager:
-            self._check(ids, positions, cache)
-        if self.convolution is not None and (mask is not None or cache.length):
-            raise ValueError("a convolution sees tokens that mask and cache hide: make the encoder with convolution_width=0")
+            self._check(ids, positions)
+        if self.convolution is not None and (mask is not None or keep):
+            raise ValueError("a convolution sees tokens that a mask hides: make the encoder with convolution_width=0")
         if (condition is None) == bool(self.config.condition_size):
             asked = f"takes a condition of {self.config.condition_size}" if self.config.condition_size else "takes no condition"
             raise ValueError(f"this encoder {asked}, found {'none' if condition is None else list(condition.shape)}: see condition_size")
         real = ids != self.config.pad_id if real is None else real.astype("bool")  # [b, l]
         given = positions is not None
-        positions = self._positions(ids, real, positions, cache)  # [b, l]
+        positions = self._positions(ids, real, positions)  # [b, l]
         hidden = self.embeddings(ids, segment_ids, positions, added)  # [b, l, h]
         if self.convolution is not None:
             hidden = self.convolution(hidden, real)  # [b, l, h]
-        all_real, all_positions = real, positions  # [b, k], [b, k]
-        old_layers: list[LayerCache | None] = [LayerCache() if keep else None] * len(self.blocks)
-        if cache.length:
-            all_real = paddle.concat([cache.real, real], axis=1)  # [b, k]
-            all_positions = paddle.concat([cache.positions, positions], axis=1)  # [b, k]
-            old_layers = list(cache.layers)
-        mask = padding_mask(all_real) if mask is None else mask
-        in_order = self.config.attention == "dot_product" or not (given or cache.length)
-        places = None if in_order else self._places(positions)  # [b, l]
-        key_places = None if in_order else self._places(all_positions)  # [b, k]
+        mask = padding_mask(real) if mask is None else mask
+        places = self._places(positions) if self.is_placed and given else None  # [b, l]
         taken = () if condition is None else (condition,)
         layers: list[paddle.Tensor] | None = [] if all_layers else None
-        pre_norm, caches = hidden, []  # [b, l, h]
+        pre_norm, kept = hidden, []  # [b, l, h]
         again = self.recompute and self.training and eager and not keep
-        for index, block in enumerate(self.blocks):  # a graph cannot be recorded through zip(strict=True)
+        for block in self.blocks:
             if again and not hidden.stop_gradient:  # what is frozen keeps nothing for a backward pass
-                hidden, pre_norm = _recomputed(block, hidden, mask, places, key_places, taken)  # [b, l, h], [b, l, h]
-                new = LayerCache()
+                hidden, pre_norm = _recomputed(block, hidden, mask, places, taken)  # [b, l, h], [b, l, h]
+                new = ()
             else:
-                hidden, pre_norm, new = block(hidden, mask, places, key_places, taken, old_layers[index])  # [b, l, h], [b, l, h]
+                hidden, pre_norm, new = block(hidden, mask, places, taken, keep)  # [b, l, h], [b, l, h]
             if keep:
-                caches.append(new)
+                kept.append(new)
             if layers is not None:
                 layers.append(hidden)
         pooled = None if self.pooler is None else F.tanh(self.pooler(hidden[:, 0]))  # [b, h]
-        longer = Cache(tuple(caches), all_real, all_positions) if keep else None
-        return BackboneOutput(hidden, pre_norm, layers, pooled, longer)
+        return BackboneOutput(hidden, pre_norm, layers, pooled, kept if keep else None)
 
-    def _positions(
-        self, ids: paddle.Tensor, real: paddle.Tensor, positions: paddle.Tensor | None, cache: Cache
-    ) -> paddle.Tensor:
+    def step(
+        self,
+        ids: paddle.Tensor,
+        positions: paddle.Tensor,
+        beams: Beams,
+        cache: Cache,
+        *,
+        segment_ids: paddle.Tensor | None = None,
+        added: paddle.Tensor | None = None,
+        condition: paddle.Tensor | None = None,
+    ) -> tuple[paddle.Tensor, Cache]:
+        """The output [r, h] for one new token a row: ``ids``, ``positions``, ``segment_ids`` [r], ``added`` [r, h], ``condition`` [r, c].
+
+        ``cache``: of every block what it keeps of the tokens before; the same of
+        the new ones is given back, [b, n, g, d] each, for the caller to add.
+        """
+        hidden = self.embeddings(ids, segment_ids, positions, added)  # [r, h]
+        # equal sums cost an eighth of broadcast ones, and every block makes one
+        beams = beams._replace(bias=paddle.concat([beams.bias.unsqueeze(1)] * self.config.num_heads, axis=1))  # [b, n, g, k + g]
+        taken, made = () if condition is None else (condition,), []
+        for index, block in enumerate(self.blocks):  # a graph cannot be recorded through zip(strict=True)
+            hidden, new = block.step(hidden, beams, taken, cache[index])  # [r, h]
+            made.append(new)
+        return hidden, made  # [r, h]
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether attention has weights for every place of a text."""
+        return self.config.attention != "dot_product"
+
+    @property
+    def first_position(self) -> int:
+        """The position of a text's first token."""
+        return 0 if self.config.position_start == "zero" else self.config.pad_id + 1
+
+    def _positions(self, ids: paddle.Tensor, real: paddle.Tensor, positions: paddle.Tensor | None) -> paddle.Tensor:
         if positions is not None:
             return positions.unsqueeze(0).expand(ids.shape) if positions.ndim == 1 else positions  # [b, l]
         if self.config.position_start == "zero":
-            counted = paddle.cumsum(paddle.ones_like(ids), axis=1) - 1  # [b, l]
-        else:
-            whole = real.astype("int64")  # [b, l]
-            counted = paddle.cumsum(whole, axis=1) * whole + self.config.pad_id  # [b, l]
-        if cache.real is None:
-            return counted  # [b, l]
-        seen = cache.real.astype("int64").sum(axis=1, keepdim=True)  # [b, 1]
-        return counted + seen  # [b, l]
+            return paddle.cumsum(paddle.ones_like(ids), axis=1) - 1  # [b, l]
+        whole = real.astype("int64")  # [b, l]
+        return paddle.cumsum(whole, axis=1) * whole + self.config.pad_id  # [b, l]
 
     def _places(self, positions: paddle.Tensor) -> paddle.Tensor:
-        first = 0 if self.config.position_start == "zero" else self.config.pad_id + 1
-        return paddle.clip(positions - first, min=0)  # [b, l]
+        return paddle.clip(positions - self.first_position, min=0)  # [b, l]
 
-    def _check(self, ids: paddle.Tensor, positions: paddle.Tensor | None, cache: Cache) -> None:
+    def _check(self, ids: paddle.Tensor, positions: paddle.Tensor | None) -> None:
         if ids.ndim != 2:
             raise ValueError(f"ids must be [b, l], found shape {list(ids.shape)}: use unsqueeze(0) for one text")
         if 0 in ids.shape:
             raise ValueError(f"ids must hold at least one text of at least one token, found shape {list(ids.shape)}: drop empty texts")
-        if cache.real is not None and cache.real.shape[0] != ids.shape[0]:
-            raise ValueError(f"the cache holds {cache.real.shape[0]} rows, ids {ids.shape[0]}: select the cache's rows first")
-        longest, needed = self.config.max_length, cache.length + ids.shape[1]
+        longest, needed = self.config.max_length, ids.shape[1]
         if positions is not None:
             needed = int(positions.max()) + 1 - (self.config.max_positions - longest)
-        elif needed > longest and cache.real is not None:  # padding in the cache takes no position
-            needed = int(cache.real.astype("int64").sum(axis=1).max()) + ids.shape[1]
         if needed > longest:
             raise ValueError(
                 f"{needed} tokens do not fit the {longest} positions of this encoder: cut the text into windows of at most {longest} tokens"
@@ -351,14 +353,13 @@ def _recomputed(
     hidden: paddle.Tensor,
     mask: Mask | None,
     places: paddle.Tensor | None,
-    key_places: paddle.Tensor | None,
     condition: tuple[paddle.Tensor, ...],
 ) -> tuple[paddle.Tensor, paddle.Tensor]:
     """The block's output and pre-norm, [b, l, h] each, with the same dropout when they are made again."""
     from paddle.distributed.fleet.utils import recompute
 
     def run(hidden: paddle.Tensor, *condition: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
-        output, pre_norm, _ = block(hidden, mask, places, key_places, condition, None)  # [b, l, h], [b, l, h]
+        output, pre_norm, _ = block(hidden, mask, places, condition)  # [b, l, h], [b, l, h]
         return output, pre_norm  # [b, l, h], [b, l, h]
 
     found: tuple[paddle.Tensor, paddle.Tensor] = recompute(run, hidden, *condition)

@@ -8,8 +8,7 @@ Notation: b rows, s source tokens, l all tokens, r live rows of a search, h hidd
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,42 +16,31 @@ import paddle
 from paddle import nn
 
 from . import double_backward as twice
+from .attention import Beams
 from .backbone import Backbone, Cache
+from .decoding import Step
 from .heads.copying import CopyHead
+from .heads.copying_decode import with_copies
 from .heads.language_model import TiedLanguageModelHead
+from .inference import EagerEngine, Input, Network
 from .losses import token_cross_entropy
 from .masks import unilm_mask
 from .pretrained import Pretrained, load_backbone
+from .seq2seq import Steps
+from .seq2seq_graphs import Found, Given, network_of
 from .tensors import language_model_tensors
-
-Step = Callable[["paddle.Tensor | None", "UniLMState | None"], "tuple[paddle.Tensor, UniLMState]"]
 
 
 @dataclass(frozen=True)
-class UniLMState:
-    """What a search carries from token to token. ``cache``: keys and values of source and prefix, or None and ``prefix`` [r, t] instead.
+class _Prefixes:
+    """All that a row is made of: its ``source`` [r, s], its number [r] in the batch, and what it has written, ``prefix`` [r, t]."""
 
-    ``bars`` [r, u]: what is added to the scores of the words, 0 or minus infinity, or None. With a copy head ``copied`` [r, s] says which word
-    every source token is (-1: none that may be copied), and ``keys`` [r, s, d] what it points at.
-    """
+    source: np.ndarray
+    number: np.ndarray
+    prefix: np.ndarray
 
-    source: paddle.Tensor  # [r, s]
-    cache: Cache | None
-    prefix: paddle.Tensor | None = None
-    bars: paddle.Tensor | None = None
-    copied: paddle.Tensor | None = None
-    keys: paddle.Tensor | None = None
-
-    def select(self, rows: paddle.Tensor) -> UniLMState:
-        """The rows [r] (int64), in that order, repeated where named twice."""
-        return UniLMState(
-            paddle.index_select(self.source, rows),  # [r, s]
-            None if self.cache is None else self.cache.select(rows),
-            None if self.prefix is None else paddle.index_select(self.prefix, rows),  # [r, t]
-            None if self.bars is None else paddle.index_select(self.bars, rows),  # [r, u]
-            None if self.copied is None else paddle.index_select(self.copied, rows),  # [r, s]
-            None if self.keys is None else paddle.index_select(self.keys, rows),  # [r, s, d]
-        )
+    def select(self, rows: np.ndarray) -> _Prefixes:
+        return _Prefixes(self.source[rows], self.number[rows], self.prefix[rows])
 
 
 class UniLM(nn.Layer):
@@ -143,93 +131,108 @@ class UniLM(nn.Layer):
             self.logits(chosen), labels, label_smoothing=label_smoothing, double_backward=double_backward
         )  # []
 
+    def network(self, *, words: bool, layer: nn.Layer | None = None) -> Network:
+        """What :class:`.seq2seq.Steps` asks of an engine. ``words``: both graphs take the tokens that may be written and score these alone.
+        ``layer``: one that this network is part of, and that is to be recorded."""
+
+        def scored(hidden: paddle.Tensor, given: Given) -> paddle.Tensor:
+            return self.logits(hidden, given.get("words")).astype("float32")  # [r, v] or [r, u]
+
+        def read(given: Given) -> Found:
+            out = self.backbone(given["ids"], keep=True)
+            hidden = paddle.index_select(out.hidden.flatten(0, 1), given["last"])  # [b, h]
+            if self.copy_head is None:
+                return (scored(hidden, given),), out.cache
+            keys = self.copy_head.keys(out.hidden)  # [b, s, d]
+            pointed = self.copy_head.scores(hidden.unsqueeze(1), keys).squeeze(1).astype("float32")  # [b, s]
+            return (scored(hidden, given), pointed, keys), out.cache
+
+        def write(given: Given, beams: Beams, kept: Cache) -> Found:
+            ids = given["ids"]  # [r]
+            hidden, new = self.backbone.step(ids, given["positions"], beams, kept, segment_ids=paddle.ones_like(ids))  # [r, h]
+            if self.copy_head is None:
+                return (scored(hidden, given),), new
+            pointed = self.copy_head.scores(beams.spread(hidden), given["keys"]).flatten(0, 1)  # [b * g, s]
+            return (scored(hidden, given), paddle.index_select(pointed, beams.rows).astype("float32")), new  # [r, u], [r, s]
+
+        chosen = {"words": Input(("u",), "int64")} if words else {}
+        copies = self.copy_head is not None
+        return network_of(
+            self if layer is None else layer,
+            self.backbone,
+            read,
+            write,
+            reads=chosen,
+            writes=chosen,
+            scores=("logits", "pointed") if copies else ("logits",),
+            by_source={"keys": Input(("b", "s", self.copy_head.size))} if self.copy_head is not None else None,
+        )
+
     def step(
         self,
-        source_ids: paddle.Tensor,
+        source_ids: paddle.Tensor | np.ndarray,
         *,
         cached: bool = True,
-        words: paddle.Tensor | None = None,
-        writable: paddle.Tensor | None = None,
-        copied: paddle.Tensor | None = None,
+        words: np.ndarray | None = None,
+        writable: np.ndarray | None = None,
+        copied: np.ndarray | None = None,
     ) -> Step:
         """The step function of :mod:`.decoding` for sources `[CLS] ... [SEP]`, padded on the right to [b, s].
 
         ``cached=False`` runs source and prefix anew at every token: the same logits, for comparison.
-        ``words`` [u] (int64): the only tokens that may be written, for the decoder numbered 0 to u - 1 in that order: logits are [r, u], a
-        token that comes in is such a number. ``writable`` [b, u], boolean: which of them each source may write; the others get minus infinity.
-        ``copied`` [b, s] (int64), for a copy head: which word every source token is, -1 for one that may not be copied.
+        ``words``, ``writable``, ``copied``: see :class:`.seq2seq.Steps`.
         Raises ValueError for wrong shapes and, while decoding, for more tokens than the encoder has positions.
         """
-        if source_ids.ndim != 2 or 0 in source_ids.shape:
-            raise ValueError(f"source_ids must be [b, s] with at least one token, found shape {list(source_ids.shape)}: pad the sources")
-        if (copied is None) is not (self.copy_head is None) or (copied is not None and list(copied.shape) != list(source_ids.shape)):
+        ids = np.asarray(source_ids)  # [b, s]
+        words, writable, copied = (None if given is None else np.asarray(given) for given in (words, writable, copied))  # [u], [b, u], [b, s]
+        if ids.ndim != 2 or 0 in ids.shape:
+            raise ValueError(f"source_ids must be [b, s] with at least one token, found shape {list(ids.shape)}: pad the sources")
+        if (copied is None) is not (self.copy_head is None) or (copied is not None and copied.shape != ids.shape):
             shape = None if copied is None else list(copied.shape)
-            raise ValueError(f"copied must be {list(source_ids.shape)} with a copy head, and is for one alone: found {shape}")
-        bars = None
+            raise ValueError(f"copied must be {list(ids.shape)} with a copy head, and is for one alone: found {shape}")
         if writable is not None:
-            expected = [source_ids.shape[0], self.backbone.config.vocab_size if words is None else words.shape[0]]
-            if list(writable.shape) != expected:
-                raise ValueError(f"writable must be {expected}, a column for every word, found {list(writable.shape)}: give it for every source")
-            free = paddle.zeros(writable.shape)  # [b, u]
-            bars = paddle.where(writable, free, paddle.full_like(free, -np.inf))  # [b, u]
-        start = UniLMState(source_ids, Cache() if cached else None, bars=bars, copied=copied)
-        follow = self._cached_step if cached else self._whole_step
+            expected = (ids.shape[0], self.backbone.config.vocab_size if words is None else words.shape[0])
+            if writable.shape != expected:
+                found = list(writable.shape)
+                raise ValueError(f"writable must be {list(expected)}, a column for every word, found {found}: give it for every source")
+        if cached:
+            return Steps(EagerEngine(self.network(words=words is not None)), ids, words=words, writable=writable, copied=copied)
 
-        def step(tokens: paddle.Tensor | None, state: UniLMState | None) -> tuple[paddle.Tensor, UniLMState]:
-            if tokens is not None and words is not None:
-                tokens = paddle.index_select(words, tokens)  # [r]
-            with paddle.no_grad():
-                hidden, state = follow(tokens, start if state is None else state)  # [r, h]
-                logits = self.logits(hidden, words)  # [r, v] or [r, u]
-                if self.copy_head is not None:
-                    logits = self.copy_head.next_logits(logits, hidden, state.keys, state.copied)  # [r, v] or [r, u]
-            return logits if state.bars is None else logits.astype("float32") + state.bars, state  # [r, v] or [r, u]
+        def step(tokens: np.ndarray | None, state: _Prefixes | None) -> tuple[np.ndarray, _Prefixes]:
+            if tokens is None or state is None:
+                state = _Prefixes(ids, np.arange(len(ids)), np.zeros([len(ids), 0], dtype=np.int64))
+            else:
+                new = np.asarray(tokens) if words is None else words[np.asarray(tokens)]  # [r]
+                state = _Prefixes(state.source, state.number, np.concatenate([state.prefix, new[:, None]], axis=1))
+            logits, pointed = self._whole(state, words)  # [r, u], [r, s]
+            if copied is not None:
+                logits = with_copies(logits, pointed, copied[state.number, : pointed.shape[1]])  # [r, u]
+            return (logits if writable is None else np.where(writable[state.number], logits, np.float32(-np.inf))), state  # [r, u]
 
         return step
 
-    def _cached_step(self, tokens: paddle.Tensor | None, state: UniLMState) -> tuple[paddle.Tensor, UniLMState]:
+    def _whole(self, state: _Prefixes, words: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Logits [r, u] after source and prefix, and a copy head's scores [r, s] of the source's places."""
+        ids, real, segments, last = (paddle.to_tensor(made) for made in _joined(state.source, state.prefix, self.backbone.config.pad_id))
         with paddle.no_grad():
-            if tokens is None:
-                out = self.backbone(state.source, cache=Cache())
-                last = (state.source != self.backbone.config.pad_id).astype("int64").sum(axis=1) - 1  # [b]
-                hidden = out.hidden[paddle.arange(last.shape[0]), last]  # [b, h]
-                if self.copy_head is not None:
-                    state = replace(state, keys=self.copy_head.keys(out.hidden))
-            else:
-                new = tokens.astype("int64").unsqueeze(1)  # [r, 1]
-                ones = paddle.ones_like(new)  # [r, 1]
-                out = self.backbone(new, segment_ids=ones, real=ones, cache=state.cache)
-                hidden = out.hidden[:, 0]  # [r, h]
-            return hidden, replace(state, cache=out.cache)  # [r, h]
-
-    def _whole_step(self, tokens: paddle.Tensor | None, state: UniLMState) -> tuple[paddle.Tensor, UniLMState]:
-        prefix = state.prefix
-        if tokens is not None:
-            new = tokens.astype("int64").unsqueeze(1)  # [r, 1]
-            prefix = new if prefix is None else paddle.concat([prefix, new], axis=1)  # [r, t]
-        ids, real, segments, last = _joined(state.source.numpy(), None if prefix is None else prefix.numpy(), self.backbone.config.pad_id)
-        with paddle.no_grad():
-            mask = unilm_mask(paddle.to_tensor(segments), paddle.to_tensor(real))
-            hidden = self.backbone(
-                paddle.to_tensor(ids), segment_ids=paddle.to_tensor(segments), real=paddle.to_tensor(real), mask=mask
-            ).hidden  # [r, l, h]
-            chosen = hidden[paddle.arange(len(ids)), paddle.to_tensor(last)]  # [r, h]
-            if self.copy_head is not None and state.copied is not None:
-                s = min(state.copied.shape[1], hidden.shape[1])
-                state = replace(state, copied=state.copied[:, :s], keys=self.copy_head.keys(hidden[:, :s]))
-            return chosen, replace(state, prefix=prefix)  # [r, h]
+            hidden = self.backbone(ids, segment_ids=segments, real=real, mask=unilm_mask(segments, real)).hidden  # [r, l, h]
+            chosen = hidden[paddle.arange(len(last)), last]  # [r, h]
+            logits = self.logits(chosen, None if words is None else paddle.to_tensor(words)).astype("float32").numpy()  # [r, u]
+            if self.copy_head is None:
+                return logits, logits[:, :0]  # [r, u], [r, 0]
+            sources = hidden[:, : int((state.source != self.backbone.config.pad_id).sum(axis=1).max())]  # [r, s, h]
+            return logits, self.copy_head(chosen.unsqueeze(1), sources).squeeze(1).astype("float32").numpy()  # [r, u], [r, s]
 
 
-def _joined(source: np.ndarray, prefix: np.ndarray | None, pad_id: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _joined(source: np.ndarray, prefix: np.ndarray, pad_id: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Sources [r, s] and prefixes [r, t] as rows without a gap: ids, real, segments [r, s + t], and the last real place [r]."""
     lengths = (source != pad_id).sum(axis=1)  # [r]
-    added = 0 if prefix is None else prefix.shape[1]
+    added = prefix.shape[1]
     shape = (len(source), int(lengths.max()) + added)
     ids, real, segments = np.full(shape, pad_id, dtype=np.int64), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=np.int64)  # [r, s + t]
     for row, length in enumerate(lengths):
         ids[row, :length] = source[row, :length]
-        if prefix is not None:
-            ids[row, length : length + added] = prefix[row]
-            segments[row, length : length + added] = 1
+        ids[row, length : length + added] = prefix[row]
+        segments[row, length : length + added] = 1
         real[row, : length + added] = True
     return ids, real, segments, lengths + added - 1

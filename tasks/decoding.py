@@ -26,9 +26,12 @@ def decode_all(
 ) -> list[Any]:
     """What ``decoder`` finds in all units of ``features``, at most ``tokens`` padded tokens a batch.
 
-    The ``engine`` behind the decoder may ask for fewer; where it allows it, one batch is decoded while the next one is in the network.
+    The ``engine`` behind the decoder may ask for fewer; where it allows it, one batch is decoded while the next one is in the network. Neither for
+    a network that writes step by step: its steps are small, and what its grammar remembers is for one thread.
     """
     found, done = [], 0
+    if engine is not None and "by_source" in engine.facts:
+        engine = None
     most = None if engine is None else engine.batch_tokens
     batches = token_budget_batches(features.lengths, min(tokens, most or tokens), padding=CALL if most else None)
     results = map_in_threads(decoder, batches, threads=2 if engine is not None and engine.reentrant else 1)

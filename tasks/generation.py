@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import paddle
@@ -21,7 +22,6 @@ from pydantic import Field
 
 from shared import double_backward as twice
 from shared.backbone import Backbone
-from shared.decoding import Step
 from shared.dropout import dropout
 from shared.errors import input_error
 from shared.heads import CopyHead, TiedLanguageModelHead
@@ -32,7 +32,8 @@ from shared.pretrained import Pretrained
 from shared.text import Vocabulary
 from shared.unilm import UniLM
 
-from .generation_words import Codes, Words
+from .generation_rows import Target, make_rows
+from .generation_words import Codes
 from .recipe import Recipe, Settings
 
 Batch = Mapping[str, np.ndarray]
@@ -48,12 +49,19 @@ class GenerateSettings(Settings):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of a target token's weight that goes to all that its row may write, evenly")
 
 
-@dataclass(frozen=True)
-class Target:
-    """What a row is to write: ``tokens`` without the end. Not ``whole``: more than ``max_target`` tokens; the rest, and the end, is not taught."""
+class GenerateDecodeSettings(Settings):
+    """The ``[decode]`` table of the models ``generate``."""
 
-    tokens: Sequence[int]
-    whole: bool = True
+    search: Literal["beam", "mbr"] = Field("beam", description="mbr: of `samples` the one that agrees best with the others")
+    beam: int = Field(1, ge=1, description="hypotheses of a beam; 1 is greedy search")
+    samples: int = Field(8, ge=1, description="mbr only")
+    temperature: float = Field(1.0, gt=0, description="mbr only: below 1 samples keep to what is likely")
+    top_p: float = Field(1.0, gt=0, le=1, description="mbr only: mass of the likeliest tokens that are drawn from")
+    length_penalty: Literal["none", "gnmt", "mean"] = "none"
+    length_alpha: float = Field(1.0, ge=0, description="gnmt only: above 0 it favours longer outputs")
+    rescore: Literal["none", "spans"] = Field("none", description="spans: what `threshold` of the hypotheses' mass states, from any of them")
+    threshold: float = Field(0.5, ge=0, le=1, description="rescore = spans only")
+    max_target: int | None = Field(None, ge=8, description="tokens of the longest output, its end included; default that of [model]")
 
 
 class Generator(nn.Layer):
@@ -70,6 +78,7 @@ class Generator(nn.Layer):
         super().__init__()
         config, source_tokens = backbone.config, recipe.features.window + 2
         self.backbone, self.settings, self.names = backbone, settings, tuple(names)
+        self.seed = recipe.training.seed
         self.language_model_head = TiedLanguageModelHead(
             config.hidden_size,
             config.vocab_size,
@@ -179,50 +188,15 @@ class Generator(nn.Layer):
     # -- batches ---------------------------------------------------------------------------------------------------
     def rows(
         self, sources: Sequence[np.ndarray], texts: Sequence[np.ndarray], vocabulary: Vocabulary, targets: Sequence[Target] | None
-    ) -> tuple[dict[str, np.ndarray], Words]:
-        """One batch of rows: ``sources`` without [CLS] and the last [SEP], ``texts`` their ends, which may be copied; with ``targets`` labelled.
-
-        ``ids`` and ``segments`` [b, l], ``lengths`` [b], ``words`` [u], ``writable`` [b, u], ``copied`` [b, s], the word that a token of the
-        source may be copied as, -1 for none; labelled also ``places`` [t], where in the
-        flattened rows a target token is foretold, ``labels`` [t], its number in ``words``, and ``owners`` [t], its row.
-        """
-        codes = self.codes(vocabulary)
-        words = Words(codes, texts)
-        made = [Target(()) for _ in sources] if targets is None else targets
-        written = [0 if targets is None else len(target.tokens) + target.whole for target in made]
-        lengths = np.asarray([len(source) + 2 + count for source, count in zip(sources, written, strict=True)], dtype=np.int64)  # [b]
-        ids = np.full((len(sources), int(lengths.max(initial=1))), vocabulary.pad_id, dtype=np.int64)  # [b, l]
-        segments = np.zeros_like(ids)  # [b, l]
-        places: list[np.ndarray] = []
-        labels: list[np.ndarray] = []
-        for row, (source, target, count) in enumerate(zip(sources, made, written, strict=True)):
-            begin = len(source) + 2
-            ids[row, 0], ids[row, 1 : begin - 1], ids[row, begin - 1] = vocabulary.cls_id, source, vocabulary.sep_id
-            if count:
-                outputs = [*target.tokens, codes.end][:count]
-                ids[row, begin : begin + count] = outputs
-                segments[row, begin : begin + count] = 1
-                places.append(row * ids.shape[1] + np.arange(begin - 1, begin - 1 + count))
-                labels.append(words.numbers(outputs))
-        copied = np.full((len(sources), max((len(source) + 2 for source in sources), default=1)), -1, dtype=np.int64)  # [b, s]
-        for row, (source, text) in enumerate(zip(sources, words.texts, strict=True)):
-            copied[row, 1 + len(source) - len(text) : 1 + len(source)] = text
-        batch = {"ids": ids, "segments": segments, "lengths": lengths, "words": words.ids, "writable": words.writable, "copied": copied}
-        if targets is not None:
-            none = [np.zeros(0, dtype=np.int64)]
-            batch["places"], batch["labels"] = np.concatenate(places or none), np.concatenate(labels or none)  # [t], [t]
-            batch["owners"] = np.repeat(np.arange(len(sources)), written)  # [t]
-        return batch, words
+    ) -> dict[str, np.ndarray]:
+        """One batch of rows, see :func:`make_rows`."""
+        return make_rows(sources, texts, self.codes(vocabulary), vocabulary, targets)[0]
 
     def network(self) -> Network:
-        """No graphs: decoding steps through the layer itself."""
-        return Network(self, {})
-
-    def step(self, batch: Batch) -> Step:
-        """The step function of the decoders for an unlabelled batch; tokens are numbers in ``words``."""
-        source, words = paddle.to_tensor(batch["ids"]), paddle.to_tensor(batch["words"])  # [b, s], [u]
-        copied = None if self.copy_head is None else paddle.to_tensor(batch["copied"])  # [b, s]
-        return self.writer().step(source, words=words, writable=paddle.to_tensor(batch["writable"]), copied=copied)
+        """What decoding steps through, see :class:`shared.seq2seq.Steps`."""
+        made = self.writer().network(words=True, layer=self)
+        own = {"copies": self.copy_head is not None, "max_target": self.settings.max_target, "seed": self.seed}
+        return replace(made, facts={**made.facts, **own})
 
     def say_cut(self, lengths: np.ndarray) -> None:
         """Says how many targets of ``lengths`` [n], ends included, are longer than ``max_target``: of these the first part alone is taught."""

@@ -1,21 +1,26 @@
-"""Decoding that the generators of structures share: a search under the grammar of groups, and gold in its place."""
+"""Decoding that the generators of structures share: a search under the grammar of groups, and gold in its place. Needs numpy only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from shared.decoding import Hypothesis
-from shared.inference import EagerEngine, Engine
+from shared.seq2seq import Steps
 from shared.text import Vocabulary
 
 from .decoding import Decoder
-from .generation import Generator
 from .generation_groups import Group, GroupForm, GroupGrammar, Tries, write
-from .generation_search import GenerateDecodeSettings, gold_codes, gold_hypotheses, hypotheses, width
+from .generation_rows import make_rows
+from .generation_search import gold_codes, gold_hypotheses, hypotheses, width
 from .generation_words import Codes, Words
+
+if TYPE_CHECKING:
+    from shared.inference import Engine
+
+    from .generation import GenerateDecodeSettings
 
 Finish = Callable[[list[list[Hypothesis]], np.ndarray, Codes], list[Any]]
 """Takes the hypotheses of every window of a batch [b] and how names are spelled, and gives what they say."""
@@ -32,46 +37,43 @@ class Form(Protocol):
         ...
 
 
-def layer_of(engine: Engine) -> Any:
-    """The generator behind an engine: its decode steps through the layer itself. Raises ValueError for an engine that has no layer."""
-    if not isinstance(engine, EagerEngine):
-        raise ValueError(f"a generator is decoded through its layer, found the engine {engine.name}: take the eager one")
-    return engine.network.layer
+def steps_of(engine: Engine, batch: Mapping[str, np.ndarray]) -> Steps:
+    """The step function of an engine that runs a generator, for an unlabelled batch of :func:`make_rows`; tokens are numbers in its ``words``."""
+    copied = batch["copied"] if engine.facts["copies"] else None  # [b, s]
+    return Steps(engine, batch["ids"], words=batch["words"], writable=batch["writable"], copied=copied)
+
+
+def at_once(settings: GenerateDecodeSettings, texts: int, count: int) -> int:
+    """How many of ``texts`` to write for at once: a beam holds the text once, samples have little else in common."""
+    return max(1, texts // count if settings.search == "mbr" else texts)
 
 
 def group_decoder(
-    model: Generator,
-    form: Form,
-    features: Any,
-    vocabulary: Vocabulary,
-    settings: GenerateDecodeSettings,
-    finish: Finish,
-    *,
-    seed: int,
-    candidates: bool,
+    engine: Engine, form: Form, features: Any, vocabulary: Vocabulary, settings: GenerateDecodeSettings, finish: Finish, *, candidates: bool
 ) -> Decoder:
-    """What ``model`` writes for the windows of ``features``. ``candidates``: several hypotheses a window, whatever ``settings`` say."""
-    codes = model.codes(vocabulary)
+    """What the generator behind ``engine`` writes for the windows of ``features``. ``candidates``: several hypotheses a window, whatever
+    ``settings`` say."""
+    codes = Codes.of_vocabulary(form.form.names, vocabulary)
     tries = Tries(form.form, codes)
     count = width(settings, candidates=candidates)
 
     def search(batch: np.ndarray) -> list[list[Hypothesis]]:
         texts = [features.ids[int(row)] for row in batch]
-        made, words = model.rows(texts, texts, vocabulary, None)
+        made, words = make_rows(texts, texts, codes, vocabulary)
         return hypotheses(
-            model.step(made),
+            steps_of(engine, made),
             GroupGrammar(tries, [text.tolist() for text in words.texts]),
             words,
             settings,
-            max_target=settings.max_target or model.settings.max_target,
-            seed=seed,
+            max_target=settings.max_target or engine.facts["max_target"],
+            seed=engine.facts["seed"],
             keys=[int(row) for row in batch],
             count=count,
         )
 
     def decode(batch: np.ndarray) -> list[Any]:
-        at_once = max(1, len(batch) // count)  # every text is held so many times
-        found = [own for begin in range(0, len(batch), at_once) for own in search(batch[begin : begin + at_once])]
+        part = at_once(settings, len(batch), count)
+        found = [own for begin in range(0, len(batch), part) for own in search(batch[begin : begin + part])]
         return finish(found, batch, codes)
 
     return decode

@@ -2,44 +2,29 @@
 
 Hypotheses of one source have weights that add up to 1: of a beam their probabilities under the model, renormalised; of samples equal ones. The
 posterior of a structure is the weight of the hypotheses that state it. Where there is one hypothesis, every posterior would be 1: then a structure
-has the probability of its own tokens after those before it.
+has the probability of its own tokens after those before it. Needs numpy only.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
-import paddle
-from pydantic import Field
 
 from shared.decoding import Hypothesis, Pattern, Step, beam_search, rerank_mbr, sample
 
 from .generation_words import Codes, Words
-from .recipe import Settings
+
+if TYPE_CHECKING:
+    from .generation import GenerateDecodeSettings
 
 CANDIDATE_BEAM = 5
 """Hypotheses, at least, where candidates are asked for."""
 GOLD, ENDING = 60.0, 30.0
 
 Structure = TypeVar("Structure")
-
-
-class GenerateDecodeSettings(Settings):
-    """The ``[decode]`` table of the models ``generate``."""
-
-    search: Literal["beam", "mbr"] = Field("beam", description="mbr: of `samples` the one that agrees best with the others")
-    beam: int = Field(1, ge=1, description="hypotheses of a beam; 1 is greedy search")
-    samples: int = Field(8, ge=1, description="mbr only")
-    temperature: float = Field(1.0, gt=0, description="mbr only: below 1 samples keep to what is likely")
-    top_p: float = Field(1.0, gt=0, le=1, description="mbr only: mass of the likeliest tokens that are drawn from")
-    length_penalty: Literal["none", "gnmt", "mean"] = "none"
-    length_alpha: float = Field(1.0, ge=0, description="gnmt only: above 0 it favours longer outputs")
-    rescore: Literal["none", "spans"] = Field("none", description="spans: what `threshold` of the hypotheses' mass states, from any of them")
-    threshold: float = Field(0.5, ge=0, le=1, description="rescore = spans only")
-    max_target: int | None = Field(None, ge=8, description="tokens of the longest output, its end included; default that of [model]")
 
 
 class Stated(NamedTuple, Generic[Structure]):
@@ -179,14 +164,14 @@ def gold_hypotheses(grammar: Pattern, words: Words, targets: Sequence[Sequence[i
     wanted = [words.numbers(target).tolist() for target in targets]
     u = len(words.ids)
 
-    def step(tokens: paddle.Tensor | None, state: np.ndarray | None) -> tuple[paddle.Tensor, np.ndarray]:
+    def step(tokens: np.ndarray | None, state: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         places = np.stack([np.arange(len(wanted)), np.zeros(len(wanted), dtype=np.int64)], axis=1) if state is None else state + [0, 1]  # [r, 2]
         logits = np.zeros((len(places), u), dtype=np.float32)  # [r, u]
         logits[:, 0] = ENDING
         for row, (source, place) in enumerate(places.tolist()):
             if place < len(wanted[source]):
                 logits[row, wanted[source][place]] = GOLD
-        return paddle.to_tensor(logits), places  # [r, u], [r, 2]
+        return logits, places  # [r, u], [r, 2]
 
     found = beam_search(step, end_id=0, max_length=max_target, beam=1, constraints=[grammar])
     return [[Hypothesis(words.tokens(one.tokens), one.log_probability, one.score, one.finished, one.steps) for one in own] for own in found]

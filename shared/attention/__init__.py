@@ -2,7 +2,7 @@
 
 from .kinds import KindSettings, check_kind, count_parameters, kind_names, make_scores
 from .mixture import Mixture
-from .multi_head import LayerCache, MultiHeadAttention
+from .multi_head import Beams, MultiHeadAttention
 from .scores import DotProduct, Places, Scores
 from .synthesizer import (
     DenseSynthesizer,
@@ -14,12 +14,12 @@ from .synthesizer import (
 )
 
 __all__ = [
+    "Beams",
     "DenseSynthesizer",
     "DotProduct",
     "FactorizedDenseSynthesizer",
     "FactorizedRandomSynthesizer",
     "KindSettings",
-    "LayerCache",
     "Mixture",
     "MultiHeadAttention",
     "Places",

@@ -1,9 +1,8 @@
-"""Multi-head attention around any kind of scores, with a cache for decoding (Vaswani and others, arXiv 1706.03762)."""
+"""Multi-head attention around any kind of scores, over whole texts or one token at a time for decoding (Vaswani and others, arXiv 1706.03762)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import paddle
 import paddle.nn.functional as F
@@ -16,18 +15,27 @@ from ..linear import Linear
 from ..masks import Mask
 from .fast import SelfAttention
 from .kinds import KindSettings, make_scores
-from .scores import DotProduct, Places, copied
+from .scores import DotProduct, Heads, Places, copied, size
 
 
-@dataclass(frozen=True)
-class LayerCache:
-    """What one attention layer keeps of the tokens it has seen: key parts and values, each [b, n, k, d]."""
+class Beams(NamedTuple):
+    """How the rows of a search stand over what is kept of their sources, which is held once a source and never for a row.
 
-    parts: tuple[paddle.Tensor, ...] = ()
+    r rows belong to b sources and take one new token each. Every source has g cells, a row is in one of them; a cell may be empty. ``rows`` [r]: the
+    cell of every row, among b g; ``cells`` [b, g]: the row in every cell, any number in an empty one. ``bias`` [b, n, g, k + g]: 0 where a cell may
+    look, the most negative number where not; first the k tokens that are kept, then the new ones of the cells. For kinds that ask, ``places`` [b, g]
+    and ``key_places`` [b, k]: where these tokens stand in their texts.
+    """
 
-    def select(self, rows: paddle.Tensor) -> LayerCache:
-        """The rows [r] (int64) of the batch, in that order, repeated where named twice."""
-        return LayerCache(tuple(paddle.index_select(part, rows, axis=0) for part in self.parts))  # [r, n, k, d]
+    rows: paddle.Tensor
+    cells: paddle.Tensor
+    bias: paddle.Tensor
+    places: paddle.Tensor | None = None
+    key_places: paddle.Tensor | None = None
+
+    def spread(self, values: paddle.Tensor) -> paddle.Tensor:
+        """What the rows have, [r, x], in their cells: [b, g, x]."""
+        return paddle.index_select(values, self.cells.flatten()).reshape([-1, size(self.cells, 1), values.shape[-1]])  # [b, g, x]
 
 
 class MultiHeadAttention(nn.Layer):
@@ -74,7 +82,7 @@ class MultiHeadAttention(nn.Layer):
         self, hidden: paddle.Tensor, mask: Mask | None = None, places: paddle.Tensor | None = None, key_places: paddle.Tensor | None = None
     ) -> paddle.Tensor:
         """``places`` [b, q]: where the tokens stand in their texts, for kinds that ask; default: in order. See :meth:`attend`."""
-        return self.attend(hidden, mask, places, places if key_places is None else key_places, None)[0]  # [b, l, h]
+        return self.attend(hidden, mask, places, places if key_places is None else key_places)[0]  # [b, l, h]
 
     def attend(
         self,
@@ -82,27 +90,41 @@ class MultiHeadAttention(nn.Layer):
         mask: Mask | None,
         places: paddle.Tensor | None,
         key_places: paddle.Tensor | None,
-        cache: LayerCache | None,
-    ) -> tuple[paddle.Tensor, LayerCache]:
-        """``hidden`` [b, q, h] of the new tokens; ``mask`` over [b, 1, q, k], k counting the tokens in ``cache`` first.
+        *,
+        keep: bool = False,
+    ) -> tuple[paddle.Tensor, tuple[paddle.Tensor, ...]]:
+        """``hidden`` [b, q, h] under a ``mask`` over [b, 1, q, q] gives [b, q, h], and with ``keep`` what :meth:`step` needs of these tokens:
+        key parts and values, each [b, n, q, d]."""
+        if not keep and self._is_plain() and trains_in_float32(hidden, self.qkv.weight, self.qkv.bias):
+            return self.out(self._fast(hidden, mask)), ()  # [b, q, h]
+        queries, kept = self._projected(self.qkv(hidden))  # [b, n, q, d] each
+        value = kept[-1]  # [b, n, q, d]
+        where = Places(size(hidden, 1), size(value, 2), places, key_places)
+        scores = self.scores(queries, kept[:-1], where)  # [b or 1, n, q, q]
+        weights = dropout(self._weights(scores, mask, value), self.dropout, self.training)  # [b, n, q, q]
+        return self.out(self._joined(paddle.matmul(weights, value))), tuple(kept) if keep else ()  # [b, q, h]
 
-        Returns [b, q, h] and the cache with the new tokens added, an empty one for None.
-        """
-        if cache is None and self._is_plain() and trains_in_float32(hidden, self.qkv.weight, self.qkv.bias):
-            return self.out(self._fast(hidden, mask)), LayerCache()  # [b, q, h]
-        cache = LayerCache() if cache is None else cache
-        projected = self.qkv(hidden).reshape([0, 0, self.parts, self.num_heads, self.head_size])  # [b, q, p, n, d]
-        parts = paddle.unbind(projected.transpose([2, 0, 3, 1, 4]), axis=0)  # p x [b, n, q, d]
-        queries: Sequence[paddle.Tensor] = parts[: self.scores.query_parts]  # [b, n, q, d] each
-        kept: Sequence[paddle.Tensor] = parts[self.scores.query_parts :]  # [b, n, q, d] each
-        if cache.parts:
-            kept = [paddle.concat([cache.parts[place], kept[place]], axis=2) for place in range(len(kept))]  # [b, n, k, d] each
-        value = kept[-1]  # [b, n, k, d]
-        where = Places(_length(hidden, 1), _length(value, 2), places, key_places)
-        scores = self.scores(queries, kept[:-1], where)  # [b or 1, n, q, k]
-        weights = dropout(self._weights(scores, mask, value), self.dropout, self.training)  # [b, n, q, k]
-        mixed = paddle.matmul(weights, value).transpose([0, 2, 1, 3]).reshape([0, 0, self.num_heads * self.head_size])  # [b, q, h]
-        return self.out(mixed), LayerCache(tuple(kept))  # [b, q, h]
+    def step(self, hidden: paddle.Tensor, beams: Beams, kept: Heads) -> tuple[paddle.Tensor, tuple[paddle.Tensor, ...]]:
+        """One new token a row, ``hidden`` [r, h], over ``kept``, key parts and values [b, n, k, d]: [r, h], and the same parts of the new tokens,
+        each [b, n, g, d]. No gradient is meant to pass."""
+        queries, new = self._projected(beams.spread(self.qkv(hidden)))  # [b, n, g, d] each
+        g, k = size(beams.cells, 1), size(kept[-1], 2)
+        before = self.scores(queries, kept[:-1], Places(g, k, beams.places, beams.key_places))  # [b or 1, n, g, k]
+        among = self.scores(queries, new[:-1], Places(g, g, beams.places, beams.places))  # [b or 1, n, g, g]
+        scores = paddle.concat([before, among], axis=-1)  # [b or 1, n, g, k + g]
+        scores = scores if scores.dtype in (paddle.float32, paddle.float64) else scores.astype("float32")  # [b or 1, n, g, k + g]
+        weights = F.softmax(scores + beams.bias, axis=-1).astype(kept[-1].dtype)  # [b, n, g, k + g]
+        mixed = paddle.matmul(weights[:, :, :, :k], kept[-1]) + paddle.matmul(weights[:, :, :, k:], new[-1])  # [b, n, g, d]
+        return self.out(paddle.index_select(self._joined(mixed).flatten(0, 1), beams.rows)), tuple(new)  # [r, h]
+
+    def _projected(self, projected: paddle.Tensor) -> tuple[Heads, Heads]:
+        """[b, q, p h] as the heads of queries and of what is kept, [b, n, q, d] each."""
+        split = projected.reshape([0, 0, self.parts, self.num_heads, self.head_size])  # [b, q, p, n, d]
+        parts = paddle.unbind(split.transpose([2, 0, 3, 1, 4]), axis=0)  # p x [b, n, q, d]
+        return parts[: self.scores.query_parts], parts[self.scores.query_parts :]
+
+    def _joined(self, mixed: paddle.Tensor) -> paddle.Tensor:
+        return mixed.transpose([0, 2, 1, 3]).reshape([0, 0, self.num_heads * self.head_size])  # [b, q, h]
 
     def _is_plain(self) -> bool:
         return self.training and not self.double_backward and isinstance(self.scores, DotProduct)
@@ -128,9 +150,3 @@ class MultiHeadAttention(nn.Layer):
         if self.training and self.dropout and paddle.in_dynamic_mode() and weights.shape[0] != value.shape[0]:
             weights = weights.expand([value.shape[0], *weights.shape[1:]])  # [b, n, q, k]: every example drops its own
         return weights if weights.dtype == value.dtype else weights.astype(value.dtype)  # [b or 1, n, q, k]
-
-
-def _length(x: paddle.Tensor, axis: int) -> int:
-    """The size of an axis, also in a graph that is being recorded, where it is a tensor."""
-    size: int = x.shape[axis] if paddle.in_dynamic_mode() else paddle.shape(x)[axis]
-    return size

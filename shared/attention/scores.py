@@ -49,11 +49,11 @@ class Scores(nn.Layer):
         own = sum(int(parameter.size) for name, parameter in self.named_parameters() if not name.split(".")[-1].startswith("bias"))
         return own + (self.query_parts + self.key_parts) * hidden_size * hidden_size
 
-    def _check_length(self, length: int) -> None:
-        if self.max_length is not None and paddle.in_dynamic_mode() and length > self.max_length:
+    def _check_length(self, places: Places) -> None:
+        if self.max_length is not None and places.keys is None and paddle.in_dynamic_mode() and places.k > self.max_length:
             raise ValueError(
-                f"{length} tokens do not fit the {self.max_length} that this {type(self).__name__} has weights for: "
-                f"cut the text into windows of at most {self.max_length} tokens, or make it with max_length={length}"
+                f"{places.k} tokens do not fit the {self.max_length} that this {type(self).__name__} has weights for: "
+                f"cut the text into windows of at most {self.max_length} tokens, or make it with max_length={places.k}"
             )
 
 
@@ -81,3 +81,9 @@ def copied(scores: paddle.Tensor, rows: int) -> paddle.Tensor:
     if scores.shape[0] == rows:
         return scores  # [rows, n, q, k]
     return paddle.concat([scores] * rows, axis=0)  # [rows, n, q, k]
+
+
+def size(x: paddle.Tensor, axis: int) -> int:
+    """The size of an axis, also in a graph that is being recorded, where it is a tensor."""
+    found: int = x.shape[axis] if paddle.in_dynamic_mode() else paddle.shape(x)[axis]
+    return found

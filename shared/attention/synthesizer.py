@@ -13,7 +13,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from .scores import Heads, Places, Scores, shared_out
+from .scores import Heads, Places, Scores, shared_out, size
 
 
 def _normal(deviation: float) -> paddle.ParamAttr:
@@ -33,18 +33,17 @@ def _columns(scores: paddle.Tensor, places: Places) -> paddle.Tensor:
     """Of scores [b, n, q, m] for every place those of the keys, [b, n, q, k]."""
     if places.keys is None:
         return scores[:, :, :, : places.k]  # [b, n, q, k]
-    b, n, q, _ = scores.shape
-    index = places.keys.astype("int64").unsqueeze([1, 2]).expand([b, n, q, places.k])  # [b, n, q, k]
-    return paddle.take_along_axis(scores, index, axis=3)  # [b, n, q, k]
+    shape = [size(scores, 0), scores.shape[1], size(scores, 2), places.k]
+    index = places.keys.astype("int64").unsqueeze([1, 2]).expand(shape)  # [b, n, q, k]
+    return paddle.take_along_axis(scores, index, axis=3, broadcast=False)  # [b, n, q, k]
 
 
 def _rows(table: paddle.Tensor, places: paddle.Tensor | None, length: int) -> paddle.Tensor:
     """Of a table [n, m, x] the rows of the places [b, l], as [b or 1, n, l, x]."""
     if places is None:
         return table[:, :length].unsqueeze(0)  # [1, n, l, x]
-    b, l = places.shape
-    chosen = paddle.index_select(table, places.astype("int64").reshape([-1]), axis=1)  # [n, b * l, x]
-    return chosen.reshape([table.shape[0], b, l, table.shape[2]]).transpose([1, 0, 2, 3])  # [b, n, l, x]
+    chosen = paddle.index_select(table, places.astype("int64").flatten(), axis=1)  # [n, b * l, x]
+    return chosen.reshape([table.shape[0], -1, length, table.shape[2]]).transpose([1, 0, 2, 3])  # [b, n, l, x]
 
 
 class DenseSynthesizer(Scores):
@@ -59,7 +58,7 @@ class DenseSynthesizer(Scores):
         self.bias = self.create_parameter([num_heads, 1, max_length], is_bias=True)  # [n, 1, m]
 
     def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
-        self._check_length(places.k)
+        self._check_length(places)
         weight, bias = shared_out(self.weight, share), shared_out(self.bias, share)  # [n, d, m], [n, 1, m]
         inner = F.relu(queries[0])  # [b, n, q, d]
         if places.keys is None:
@@ -80,7 +79,7 @@ class RandomSynthesizer(Scores):
         self.weight.stop_gradient = not trainable
 
     def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
-        self._check_length(places.k)
+        self._check_length(places)
         weight = shared_out(self.weight, share)  # [n, m, m]
         if places.queries is None:
             return weight[:, : places.q, : places.k].unsqueeze(0)  # [1, n, q, k]
@@ -100,7 +99,7 @@ class FactorizedRandomSynthesizer(Scores):
         self.rows.stop_gradient = self.columns.stop_gradient = not trainable
 
     def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
-        self._check_length(places.k)
+        self._check_length(places)
         rows = _rows(shared_out(self.rows, share), places.queries, places.q)  # [b or 1, n, q, r]
         columns = _rows(self.columns, places.keys, places.k)  # [b or 1, n, k, r]
         return paddle.matmul(rows, columns, transpose_y=True)  # [b or 1, n, q, k]
@@ -144,7 +143,7 @@ class FactorizedDenseSynthesizer(Scores):
             self.register_buffer(f"selection_{name}", paddle.to_tensor(selection), persistable=False)  # [a or b, a b]
 
     def forward(self, queries: Heads, keys: Heads, places: Places, share: paddle.Tensor | None = None) -> paddle.Tensor:
-        self._check_length(places.k)
+        self._check_length(places)
         inner = F.relu(queries[0])  # [b, n, q, d]
         row_a = _affine(inner, shared_out(self.weight_a, share), shared_out(self.bias_a, share))  # [b, n, q, a]
         row_b = _affine(inner, self.weight_b, self.bias_b)  # [b, n, q, b]

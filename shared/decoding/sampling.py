@@ -14,8 +14,6 @@ from .steps import Runner, Step, check_lengths
 
 ROUNDING = 1e-6
 """A cumulative probability this close below top_p has reached it: float32 logits give no more digits."""
-TRACE = 1e-27
-"""What softmax leaves on CPU of a token at -inf lies below."""
 NUCLEUS, WIDER = 256, 8
 """Most probable tokens that are looked at first where only top_p cuts, and how many times more where they do not reach it."""
 
@@ -177,7 +175,6 @@ class _Cut:
                 continue
             if tempered is not None:
                 chances = tempered[row].astype(np.float64)  # [v]
-                chances[chances < TRACE] = 0.0
             else:
                 values = row_logits(scored, row, allowed) if listed is None else scored.values(np.full(len(listed), row), listed)  # [c]
                 if values.max() == -np.inf:

@@ -2,8 +2,8 @@
 
 ``logits, state = step(tokens, state)``. The first call has ``tokens`` None and ``state`` None and returns the logits [b, v]
 of the first token of every source. Later, ``tokens`` int64 [r] is the token just appended to each of the r live rows, and
-the logits [r, v] are those of the next one. A state is None, a tensor or array whose first axis is the rows, a tuple, list
-or dict of states, or an object with ``select(rows) -> state``, ``rows`` an int64 tensor [r2] (a key/value cache).
+the logits [r, v] are those of the next one: an array, or a tensor that NumPy can read. A state is None, a tensor or array whose first axis is
+the rows, a tuple, list or dict of states, or an object with ``select(rows) -> state``, ``rows`` an int64 array [r2] (a key/value cache).
 """
 
 from __future__ import annotations
@@ -12,19 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import paddle
 
-Step = Callable[[paddle.Tensor | None, Any], tuple[paddle.Tensor, Any]]
+Step = Callable[["np.ndarray | None", Any], tuple[Any, Any]]
 
 
-def select_rows(state: Any, rows: paddle.Tensor) -> Any:
+def select_rows(state: Any, rows: np.ndarray) -> Any:
     """The state of the rows ``rows`` (int64 [r2], repeated and left out at will). Raises TypeError for a state of another kind."""
     if state is None:
         return None
-    if paddle.is_tensor(state):
-        return paddle.index_select(state, rows, axis=0)  # [r2, ...]
-    if isinstance(state, np.ndarray):
-        return state[rows.numpy()]  # [r2, ...]
+    if hasattr(state, "shape"):
+        return state[rows]  # [r2, ...]
     if hasattr(state, "select"):
         return state.select(rows)
     if isinstance(state, dict):
@@ -44,12 +41,11 @@ class _Prefixes:
     def __init__(self, tokens: np.ndarray, sources: np.ndarray):
         self.tokens, self.sources = tokens, sources
 
-    def select(self, rows: paddle.Tensor) -> _Prefixes:
-        chosen = rows.numpy()
-        return _Prefixes(self.tokens[chosen], self.sources[chosen])
+    def select(self, rows: np.ndarray) -> _Prefixes:
+        return _Prefixes(self.tokens[rows], self.sources[rows])
 
 
-def from_prefixes(function: Callable[[paddle.Tensor, paddle.Tensor], paddle.Tensor], sources: int) -> Step:
+def from_prefixes(function: Callable[[np.ndarray, np.ndarray], Any], sources: int) -> Step:
     """A step function for a model without a cache, over ``sources`` sources.
 
     ``function(prefixes, rows) -> logits [r, v]``: ``prefixes`` int64 [r, t], the tokens so far (t is 0 at first), ``rows``
@@ -58,12 +54,12 @@ def from_prefixes(function: Callable[[paddle.Tensor, paddle.Tensor], paddle.Tens
     if sources < 1:
         raise ValueError(f"a batch needs at least 1 source, found {sources}: leave empty batches out")
 
-    def step(tokens: paddle.Tensor | None, state: _Prefixes | None) -> tuple[paddle.Tensor, _Prefixes]:
+    def step(tokens: np.ndarray | None, state: _Prefixes | None) -> tuple[Any, _Prefixes]:
         if tokens is None or state is None:
             state = _Prefixes(np.zeros([sources, 0], dtype=np.int64), np.arange(sources))
         else:
-            state = _Prefixes(np.concatenate([state.tokens, tokens.numpy()[:, None]], axis=1), state.sources)
-        return function(paddle.to_tensor(state.tokens), paddle.to_tensor(state.sources)), state
+            state = _Prefixes(np.concatenate([state.tokens, np.asarray(tokens)[:, None]], axis=1), state.sources)
+        return function(state.tokens, state.sources), state
 
     return step
 
@@ -73,9 +69,8 @@ class Runner:
 
     def __init__(self, step: Step, *, end_id: int):
         self._step = step
-        with paddle.no_grad():
-            logits, self._state = step(None, None)  # [b, v]
-        if logits.ndim != 2:
+        logits, self._state = step(None, None)  # [b, v]
+        if len(logits.shape) != 2:
             raise ValueError(f"a step returns logits [rows, vocabulary], found shape {list(logits.shape)}: take the last position only")
         self.sources, self.vocabulary = logits.shape
         if self.sources == 0:
@@ -85,12 +80,11 @@ class Runner:
         self.first = _floating(logits)  # [b, v]
         self._rows = self.sources
 
-    def next(self, tokens: np.ndarray, parents: np.ndarray) -> paddle.Tensor:
+    def next(self, tokens: np.ndarray, parents: np.ndarray) -> np.ndarray:
         """Logits [r, v] after ``tokens`` [r] followed the rows ``parents`` [r] of the call before."""
         if len(parents) != self._rows or not np.array_equal(parents, np.arange(self._rows)):
-            self._state = select_rows(self._state, paddle.to_tensor(parents))
-        with paddle.no_grad():
-            logits, self._state = self._step(paddle.to_tensor(tokens), self._state)  # [r, v]
+            self._state = select_rows(self._state, parents)
+        logits, self._state = self._step(tokens, self._state)  # [r, v]
         self._rows = len(tokens)
         if list(logits.shape) != [self._rows, self.vocabulary]:
             raise ValueError(
@@ -99,8 +93,10 @@ class Runner:
         return _floating(logits)  # [r, v]
 
 
-def _floating(logits: paddle.Tensor) -> paddle.Tensor:
-    return logits if logits.dtype in (paddle.float32, paddle.float64) else logits.astype("float32")  # [r, v]
+def _floating(logits: Any) -> np.ndarray:
+    kind = str(logits.dtype)
+    wide = logits if kind.endswith(("float32", "float64")) else logits.astype("float32")  # [r, v]
+    return wide if isinstance(wide, np.ndarray) else wide.detach().numpy()  # [r, v]
 
 
 def check_lengths(*, max_length: int, min_length: int) -> None:

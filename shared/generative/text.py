@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+import numpy as np
 import paddle
 from paddle import nn
 
+from ..attention import Beams
 from ..backbone import Backbone, Cache
 from ..decoding import Step, greedy
+from ..inference import EagerEngine, Input, Network
 from ..linear import Linear
 from ..masks import causal_mask, padding_mask
+from ..seq2seq import Steps
+from ..seq2seq_graphs import Found, Given, network_of
 from .autoencoder import evaluating
 
 POOLINGS = ("cls", "mean")
@@ -37,17 +40,6 @@ class TextEncoder(nn.Layer):
             return hidden[:, 0]  # [b, h]
         real = (ids != pad_id).astype(hidden.dtype).unsqueeze(-1)  # [b, l, 1]
         return (hidden * real).sum(axis=1) / real.sum(axis=1)  # [b, h]
-
-
-class TextState(NamedTuple):
-    """What a decoder knows between two steps: the keys and values seen and the projected code ``added`` [r, h]."""
-
-    cache: Cache
-    added: paddle.Tensor
-
-    def select(self, rows: paddle.Tensor) -> TextState:
-        """The rows [r] (int64), in that order, repeated where named twice: how a beam is reordered."""
-        return TextState(self.cache.select(rows), paddle.index_select(self.added, rows))  # [r, h]
 
 
 class TextDecoder(nn.Layer):
@@ -112,19 +104,26 @@ class TextDecoder(nn.Layer):
     def step_function(self, z: paddle.Tensor) -> Step:
         """What :mod:`shared.decoding` runs, for one text a code ``z`` [b, d]: ``logits, state = step(tokens, state)``.
 
-        Both None first, which stands for the start token; then ``tokens`` int64 [r]. Logits [r, v]; with a key/value cache.
+        Both None first, which stands for the start token; then ``tokens`` int64 [r]. Logits [r, v]; with keys and values kept.
         """
         if z.ndim != 2 or z.shape[1] != self.latent_size:
             raise ValueError(f"codes must be [b, {self.latent_size}], found {list(z.shape)}: use unsqueeze(0) for one code")
+        starts = np.full([z.shape[0], 1], self.start_id, dtype=np.int64)  # [b, 1]: the start token is the source
+        return Steps(EagerEngine(self.network()), starts, given={"z": z.detach().numpy()})
 
-        def step(tokens: paddle.Tensor | None, state: TextState | None) -> tuple[paddle.Tensor, TextState]:
-            if tokens is None or state is None:
-                tokens = paddle.full([z.shape[0]], self.start_id, dtype="int64")  # [b]
-                state = TextState(Cache(), self.project(z))  # [b, h]
-            out = self.backbone(tokens.unsqueeze(1), added=state.added.unsqueeze(1), cache=state.cache)
-            return self._logits(out.hidden)[:, 0], TextState(out.cache, state.added)  # [r, v]
+    def network(self) -> Network:
+        """What :class:`shared.seq2seq.Steps` asks of an engine."""
 
-        return step
+        def read(given: Given) -> Found:
+            out = self.backbone(given["ids"], added=self.project(given["z"]).unsqueeze(1), keep=True)
+            return (self._logits(out.hidden)[:, 0],), out.cache  # [b, v]
+
+        def write(given: Given, beams: Beams, kept: Cache) -> Found:
+            hidden, new = self.backbone.step(given["ids"], given["positions"], beams, kept, added=self.project(given["z"]))  # [r, h]
+            return (self._logits(hidden),), new  # [r, v]
+
+        code = Input(("r", self.latent_size))
+        return network_of(self, self.backbone, read, write, reads={"z": code}, writes={"z": code})
 
     def generate(self, z: paddle.Tensor) -> paddle.Tensor:
         """The greedily written texts of codes ``z`` [b, d]: ids [b, max_length], start token first, padding after the end token.

@@ -77,18 +77,6 @@ class CopyHead(nn.Layer):
         exponential = twice.exp if self.double_backward else paddle.exp
         return paddle.matmul(exponential(wide - top), which), top  # [b, m, u], [b, m, 1]
 
-    def next_logits(self, logits: paddle.Tensor, target: paddle.Tensor, keys: paddle.Tensor, copied: paddle.Tensor) -> paddle.Tensor:
-        """The same for one target token a row, without a gradient: ``logits`` [r, u], ``target`` [r, h], ``keys`` [r, s, d], ``copied`` [r, s]."""
-        r, u = logits.shape
-        scores = self.scores(target.unsqueeze(1), keys).squeeze(1).astype("float32")  # [r, s]
-        scores = paddle.where(copied >= 0, scores, paddle.full_like(scores, HIDDEN))  # [r, s]
-        top = scores.max(axis=1, keepdim=True).clip(min=-1e4)  # [r, 1]
-        first = paddle.arange(r, dtype="int64").unsqueeze(1) * (u + 1)  # [r, 1]
-        words = paddle.where(copied >= 0, copied, paddle.full_like(copied, u)) + first  # [r, s]
-        empty = paddle.zeros([r * (u + 1)])  # [r * (u + 1)]
-        mass = paddle.scatter(empty, words.reshape([-1]), paddle.exp(scores - top).reshape([-1]), overwrite=False)  # [r * (u + 1)]
-        return joined(logits, mass.reshape([r, u + 1])[:, :u], top)  # [r, u]
-
 
 @full_precision
 def joined(logits: paddle.Tensor, mass: paddle.Tensor, top: paddle.Tensor, *, double_backward: bool = False) -> paddle.Tensor:

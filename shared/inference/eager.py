@@ -22,7 +22,7 @@ class EagerEngine:
 
     @property
     def batch_tokens(self) -> int | None:
-        return CPU_BATCH_TOKENS if paddle.device.get_device() == "cpu" and self.network.graphs else None
+        return CPU_BATCH_TOKENS if paddle.device.get_device() == "cpu" else None
 
     @property
     def constants(self) -> Mapping[str, np.ndarray]:
@@ -36,5 +36,6 @@ class EagerEngine:
         """As :class:`Engine`; a kept value is a tensor."""
         found = self.network.graphs[graph]
         with paddle.no_grad():
-            outputs = found.function(*(paddle.to_tensor(inputs[name]) for name in found.inputs))
+            given = (inputs[name] for name in found.inputs)
+            outputs = found.function(*(value if paddle.is_tensor(value) else paddle.to_tensor(value) for value in given))
         return finite(graph, {name: value if name in keep else value.numpy() for name, value in zip(found.outputs, outputs, strict=True)})

@@ -10,7 +10,7 @@ from shared.text import Tokenizer, Vocabulary
 
 from ..decoding import Decoder
 from .features import EventFeatures, make_features
-from .models import crf_decode, gplinker_decode
+from .models import crf_decode, generate_decode, gplinker_decode
 from .predictions import Prediction, to_predictions
 from .records import EventRecord
 from .schema import EventSchema
@@ -18,7 +18,7 @@ from .schema import EventSchema
 if TYPE_CHECKING:
     from shared.inference import Engine
 
-DESIGNS = ("crf", "gplinker")
+DESIGNS = ("crf", "gplinker", "generate")
 """Models that can be exported."""
 EXAMPLE = {"text": "昨天，星海科技宣布裁员三百人，并任命李远为总经理。"}
 _CHARACTER = {"type": "integer", "minimum": 0}
@@ -71,7 +71,8 @@ def decoder(
     """``settings``: the values of the design's ``[decode]`` table as attributes; ``padded_tokens``: those of a batch."""
     if design == "crf":
         return crf_decode.engine_decoder(engine, features, vocabulary, settings)
-    return gplinker_decode.engine_decoder(engine, features, schema, vocabulary, settings)
+    make = generate_decode.engine_decoder if design == "generate" else gplinker_decode.engine_decoder
+    return make(engine, features, schema, vocabulary, settings)
 
 
 def predictions_of(found: list[Any], features: EventFeatures, records: Sequence[EventRecord], schema: EventSchema) -> list[list[Prediction]]:

@@ -11,14 +11,14 @@ from shared.text import Tokenizer, Vocabulary
 from ..decoding import Decoder
 from .features import ReadingFeatures, make_features
 from .features import question_tokens as question_tokens  # what Extractor asks for
-from .models import span_decode
+from .models import generate_decode, span_decode
 from .predictions import Prediction
 from .records import ReadingRecord
 
 if TYPE_CHECKING:
     from shared.inference import Engine
 
-DESIGNS = ("span",)
+DESIGNS = ("span", "generate")
 """Models that can be exported."""
 EXAMPLE = {"text": "星海杯创办于一九八七年，每两年在桐湾市举行一次。", "question": "星海杯是哪一年创办的？"}
 _CHARACTER = {"type": "integer", "minimum": 0}
@@ -62,7 +62,8 @@ def decoder(
     padded_tokens: int,
 ) -> Decoder:
     """``settings``: the values of the design's ``[decode]`` table as attributes; ``padded_tokens``: those of a batch."""
-    return span_decode.engine_decoder(engine, features, records, vocabulary, settings, padded_tokens=padded_tokens)
+    make = generate_decode.engine_decoder if design == "generate" else span_decode.engine_decoder
+    return make(engine, features, records, vocabulary, settings, padded_tokens=padded_tokens)
 
 
 def predictions_of(found: list[Any], features: ReadingFeatures, records: Sequence[ReadingRecord], schema: None) -> list[list[Prediction]]:

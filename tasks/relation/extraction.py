@@ -10,7 +10,7 @@ from shared.text import Tokenizer, Vocabulary
 
 from ..decoding import Decoder
 from .features import RelationFeatures, make_features
-from .models import casrel_decode, gplinker_decode
+from .models import casrel_decode, generate_decode, gplinker_decode
 from .predictions import Prediction, to_predictions
 from .records import RelationRecord
 from .schema import RelationSchema
@@ -18,7 +18,7 @@ from .schema import RelationSchema
 if TYPE_CHECKING:
     from shared.inference import Engine
 
-DESIGNS = ("casrel", "gplinker")
+DESIGNS = ("casrel", "gplinker", "generate")
 """Models that can be exported."""
 EXAMPLE = {"text": "电影《远山》由李明导演，王芳主演，2003年在美国上映。"}
 _SPAN = {
@@ -72,6 +72,8 @@ def decoder(
     padded_tokens: int,
 ) -> Decoder:
     """``settings``: the values of the design's ``[decode]`` table as attributes; ``padded_tokens``: those of a batch."""
+    if design == "generate":
+        return generate_decode.engine_decoder(engine, features, schema, vocabulary, settings)
     make = casrel_decode.engine_decoder if design == "casrel" else gplinker_decode.engine_decoder
     return make(engine, features, schema, vocabulary, settings)
 

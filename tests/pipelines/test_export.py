@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tomli_w
 
@@ -13,7 +14,9 @@ from pipelines.candidates import predict_run
 from pipelines.cli import run
 from pipelines.export_sources import copy_sources
 from pipelines.run_folder import load_run
-from tasks.recipe import tomllib
+from shared.backbone import Backbone, BackboneConfig
+from shared.training.checkpoint import save_weights
+from tasks.recipe import Recipe, parse_settings, tomllib
 from tasks.registry import get_task
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
@@ -86,6 +89,55 @@ def test_an_export_finds_what_the_run_finds(loose, tmp_path, track, kind):
     for row, other in zip(found, expected, strict=True):
         assert [without(one) for one in row["found"]] == [without(one) for one in json.loads(json.dumps(other))]
         assert [one["probability"] for one in row["found"]] == pytest.approx([one["probability"] for one in other], abs=1e-4)
+
+
+WRITES = {
+    "event": {"beam": 3, "length_penalty": "mean", "max_target": 24},
+    "relation": {"search": "mbr", "samples": 3, "max_target": 24},
+    "reading": {"beam": 2, "max_target": 10, "n_best": 2},
+}
+
+
+@pytest.fixture
+def writer(loose, tmp_path):
+    """A run whose model writes, with random weights: ``writer(track)``."""
+
+    def give(track):
+        folder = tmp_path / "writer"
+        shutil.copytree(loose(track), folder, ignore=shutil.ignore_patterns("engines"))
+        config = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
+        config["recipe"].update(model={"name": "generate"}, decode=WRITES[track])
+        (folder / "config.toml").write_text(tomli_w.dumps(config), encoding="utf-8")
+        sizes = {**json.loads((folder / "encoder.json").read_text(encoding="utf-8")), "convolution_width": 0}
+        (folder / "encoder.json").write_text(json.dumps(sizes), encoding="utf-8")
+        del sizes["lower_case"]
+        task = get_task(track)
+        schema = task.read_schema(folder / "schema.json") if track != "reading" else None
+        model = task.build_model(Backbone(BackboneConfig.from_dict(sizes)), schema, parse_settings(Recipe, config["recipe"]))
+        rng = np.random.default_rng(0)
+        for parameter in model.parameters():
+            parameter.set_value(rng.normal(0.0, 0.2, parameter.shape).astype(np.float32))
+        save_weights(model, folder / "weights.safetensors")
+        return folder
+
+    return give
+
+
+@pytest.mark.parametrize("track", WRITES)
+def test_an_exported_model_writes_what_the_run_writes(writer, tmp_path, track):
+    folder, out = writer(track), tmp_path / "model"
+    assert run(["export", track, "--run", str(folder), "--out", str(out)]) == 0
+    records, rows = texts(track, 6)
+    loaded = load_run(folder)
+    expected = [loaded.task.as_rows(found) for found in predict_run(loaded, records)]
+    assert any(expected), "nothing is found, so nothing is compared"
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    done = alone(out, "--input", tmp_path / "texts.jsonl")
+    assert done.returncode == 0, done.stderr
+    for line, other in zip(done.stdout.splitlines(), expected, strict=True):
+        found = json.loads(line)["found"]
+        assert [without(one) for one in found] == [without(one) for one in json.loads(json.dumps(other))]
+        assert [one["probability"] for one in found] == pytest.approx([one["probability"] for one in other], abs=1e-4)
 
 
 def without(row):

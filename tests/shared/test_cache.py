@@ -4,8 +4,10 @@ import numpy as np
 import paddle
 import pytest
 
+from shared import seq2seq
 from shared.attention import kind_names
-from shared.backbone import Backbone, BackboneConfig, Cache
+from shared.backbone import Backbone, BackboneConfig
+from shared.decoding import NGramBlock, beam_search
 from shared.masks import unilm_mask
 from shared.unilm import UniLM
 
@@ -14,7 +16,7 @@ SOURCES = [[2, 7, 9, 11, 12, 3], [2, 5, 3, 0, 0, 0], [2, 5, 8, 8, 3, 0]]
 TARGETS = [[30, 31, 22, 3], [13, 0, 15, 16], [17, 18, 3, 19]]
 
 
-def encoder(kind="dot_product", **changes):
+def encoder(kind="dot_product", max_length=12, **changes):
     paddle.seed(7)
     config = BackboneConfig(
         vocab_size=40,
@@ -22,7 +24,7 @@ def encoder(kind="dot_product", **changes):
         num_layers=2,
         num_heads=4,
         intermediate_size=24,
-        max_positions=12,
+        max_positions=max_length,
         attention=kind,
         **changes,
     )
@@ -42,13 +44,12 @@ def language_model(kind="dot_product", **changes):
 def logits_of(step, targets, order=None):
     """Logits [b, v] before each target token; ``order`` reorders the rows (targets with them) before the third token."""
     found, state = step(None, None)
-    out = [found.numpy()]
+    out = [found]
     for place in range(targets.shape[1]):
         if order is not None and place == 2:
-            rows = paddle.to_tensor(order)  # [r]
-            state, targets = state.select(rows), targets[order]
-        found, state = step(paddle.to_tensor(targets[:, place]), state)
-        out.append(found.numpy())
+            state, targets = state.select(np.array(order)), targets[order]
+        found, state = step(targets[:, place], state)
+        out.append(found)
     return out
 
 
@@ -98,16 +99,35 @@ def test_a_later_target_token_never_changes_an_earlier_state(kind):
     np.testing.assert_array_equal(one[:, :5], two[:, :5])
 
 
-def test_several_new_tokens_at_once_under_a_mask_of_their_own():
-    backbone = encoder()
-    ids, segments = paddle.to_tensor([[2, 7, 9, 3, 30, 31]]), paddle.to_tensor([[0, 0, 0, 0, 1, 1]])  # [1, 6], [1, 6]
-    mask = unilm_mask(segments)
-    whole = backbone(ids, segment_ids=segments, mask=mask).hidden  # [1, 6, 16]
-    start = backbone(ids[:, :4], cache=Cache())
-    rest = backbone(ids[:, 4:], segment_ids=segments[:, 4:], mask=type(mask)(mask.bool[:, :, 4:]), cache=start.cache)
-    np.testing.assert_allclose(start.hidden.numpy(), whole[:, :4].numpy(), atol=1e-5)
-    np.testing.assert_allclose(rest.hidden.numpy(), whole[:, 4:].numpy(), atol=1e-5)
-    assert (start.cache.length, rest.cache.length) == (4, 6)
+@pytest.mark.parametrize("kind", ["dot_product", "dense+random"])
+def test_any_walk_of_a_search_sees_its_own_tokens(kind, monkeypatch):
+    """Rows are repeated, mixed and dropped at will, sources end, keys move, and a state that was left behind can be gone on with."""
+    monkeypatch.setattr(seq2seq, "ROOM", 2)
+    model, rng = language_model(kind, max_length=24), np.random.default_rng(4)
+    cached, whole = model.step(SOURCES), model.step(SOURCES, cached=False)
+    (_, one), (_, two) = cached(None, None), whole(None, None)
+    kept, left = set(), None
+    for _ in range(12):
+        count = len(one.sources)
+        rows = np.sort(rng.integers(0, count, 5)) if rng.random() < 0.5 else rng.permutation(count)[: max(1, count - 1)]
+        tokens = rng.integers(4, 40, len(rows))
+        (found, one), (expected, two) = cached(tokens, one.select(rows)), whole(tokens, two.select(rows))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+        kept.add(id(one.kept))
+        if left is None:
+            left = one, two
+    assert len(kept) > 2 and len(one.kept.numbers) < 3
+    tokens = rng.integers(4, 40, len(left[0].sources))
+    np.testing.assert_allclose(cached(tokens, left[0])[0], whole(tokens, left[1])[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"beam": 1}, {"beam": 3}, {"beam": 3, "constraints": [NGramBlock(1, ignore=[3])], "penalty": "mean"}])
+def test_a_cached_search_writes_what_an_uncached_one_writes(options):
+    model = language_model(max_length=40)
+    cached, whole = (beam_search(model.step(SOURCES, cached=cached), end_id=3, max_length=30, **options) for cached in (True, False))
+    for one, two in zip(cached, whole, strict=True):
+        assert one[0].tokens == two[0].tokens and one[0].score == pytest.approx(two[0].score, abs=1e-4)
+    assert max(len(found[0]) for found in cached) > 5
 
 
 def test_the_loss_reads_target_tokens_only_and_needs_one():
@@ -136,15 +156,13 @@ def test_limits_are_said():
     model = language_model()
     step = model.step(paddle.to_tensor([[2, *[7] * 9, 3]]))  # [1, 11]
     _, state = step(None, None)
-    _, state = step(paddle.to_tensor([9]), state)
+    _, state = step(np.array([9]), state)
     with pytest.raises(ValueError, match="13 tokens do not fit the 12 positions"):
-        step(paddle.to_tensor([9]), state)
+        step(np.array([9]), state)
     with pytest.raises(ValueError, match=r"hides every token of text 1 of 2"):
         model.backbone(paddle.to_tensor([[2, 3], [0, 0]]))  # [2, 2]
     with pytest.raises(ValueError, match=r"at least one token, found shape \[2, 0\]"):
         model.backbone(paddle.zeros([2, 0], dtype="int64"))  # [2, 0]
-    with pytest.raises(ValueError, match="the cache holds 1 rows, ids 2"):
-        model.backbone(paddle.to_tensor([[3], [3]]), cache=state.cache)  # [2, 1]
     with pytest.raises(ValueError, match=r"13 tokens do not fit the 12 positions"):
         model.backbone(paddle.to_tensor([[3]]), positions=paddle.to_tensor([[12]]))  # [1, 1]
     with pytest.raises(ValueError, match="takes no condition, found"):
@@ -178,13 +196,13 @@ def test_words_number_what_may_be_written(cached):
     targets = np.array([[1, 3], [4, 0], [2, 2]])
     order = np.array([2, 0, 0])
     plain = model.step(sources, cached=cached)
-    own = model.step(sources, cached=cached, words=paddle.to_tensor(words), writable=paddle.to_tensor(writable))
+    own = model.step(sources, cached=cached, words=words, writable=writable)
     (wanted, wide), (found, state) = plain(None, None), own(None, None)
     for place, rows in enumerate((np.arange(3), order)):
-        np.testing.assert_allclose(found.numpy()[writable], wanted.numpy()[:, words][writable], rtol=1e-4, atol=1e-5)
-        assert (found.numpy()[~writable] == -np.inf).all() and found.shape == [3, 5]
-        wide, state, writable, targets = wide.select(paddle.to_tensor(rows)), state.select(paddle.to_tensor(rows)), writable[rows], targets[rows]
-        wanted, wide = plain(paddle.to_tensor(words[targets[:, place]]), wide)
-        found, state = own(paddle.to_tensor(targets[:, place]), state)
+        np.testing.assert_allclose(found[writable], wanted[:, words][writable], rtol=1e-4, atol=1e-5)
+        assert (found[~writable] == -np.inf).all() and found.shape == (3, 5)
+        wide, state, writable, targets = wide.select(rows), state.select(rows), writable[rows], targets[rows]
+        wanted, wide = plain(words[targets[:, place]], wide)
+        found, state = own(targets[:, place], state)
     with pytest.raises(ValueError, match="writable must be \\[3, 5\\]"):
-        model.step(sources, words=paddle.to_tensor(words), writable=paddle.to_tensor(writable[:, :4]))
+        model.step(sources, words=words, writable=writable[:, :4])

@@ -14,7 +14,6 @@ from shared.attention import (
     DotProduct,
     FactorizedDenseSynthesizer,
     FactorizedRandomSynthesizer,
-    LayerCache,
     Mixture,
     MultiHeadAttention,
     Places,
@@ -95,7 +94,7 @@ def attend(layer, hidden, real):
 
 
 def run_block(layer, hidden, real):
-    return layer(hidden, padding_mask(real), None, None, (), LayerCache())[:2]
+    return layer(hidden, padding_mask(real), None, ())[:2]
 
 
 def score_pairs(layer, query, key):

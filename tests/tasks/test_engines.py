@@ -33,6 +33,9 @@ MODELS = {
     "casrel": ("relation", []),
     "relation gplinker": ("relation", ["model.name=gplinker"]),
     "relation gplinker, types": ("relation", ["model.name=gplinker", "model.entities=type"]),
+    "event generate": ("event", ["model.name=generate"]),
+    "relation generate": ("relation", ["model.name=generate"]),
+    "reading generate": ("reading", ["model.name=generate", "model.copy_size=0"]),
     "span": ("reading", []),
     "span, marks and no answer": ("reading", ["model.word_in_question=true", "model.no_answer=true"]),
 }
@@ -43,6 +46,9 @@ DECODE = {
     "casrel": {"subject_threshold": 0.05, "object_threshold": 0.01, "link_threshold": 0.3},
     "relation gplinker": _LOW,
     "relation gplinker, types": _LOW,
+    "event generate": {"beam": 3, "length_penalty": "mean", "max_target": 24},
+    "relation generate": {"search": "mbr", "samples": 3, "max_target": 30},
+    "reading generate": {"beam": 2, "max_target": 10, "n_best": 2},
 }
 """Thresholds at which a random model finds something."""
 

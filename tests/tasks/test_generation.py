@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from shared.decoding import Hypothesis, beam_search, from_prefixes, sample
 from shared.errors import InputError
 from shared.text import Vocabulary
+from tasks.generation import GenerateDecodeSettings
 from tasks.generation_groups import Group, GroupForm, GroupGrammar, Item, Tries, length, read, write
-from tasks.generation_search import GenerateDecodeSettings, Stated, choose, gold_hypotheses, place_of, set_f1
+from tasks.generation_search import Stated, choose, gold_hypotheses, place_of, set_f1
 from tasks.generation_words import Codes, Words, spelled
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -141,7 +142,7 @@ def random_step(seed, rows, vocabulary):
     def logits(prefixes, sources):
         made = [
             np.random.default_rng([seed, source, len(prefix), *prefix]).normal(size=vocabulary) * 3
-            for source, prefix in zip(sources.tolist(), prefixes.numpy().tolist(), strict=True)
+            for source, prefix in zip(sources.tolist(), prefixes.tolist(), strict=True)
         ]
         return paddle.to_tensor(np.stack(made))  # [r, v]
 

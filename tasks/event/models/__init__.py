@@ -6,6 +6,6 @@ DESIGNS = Designs(
     {
         "crf": f"{__name__}.crf_design:Crf",
         "gplinker": f"{__name__}.gplinker_design:Gplinker",
-        "generate": f"{__name__}.generate_decode:Generate",
+        "generate": f"{__name__}.generate_design:Generate",
     }
 )

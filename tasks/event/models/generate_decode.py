@@ -1,28 +1,29 @@
-"""Generation: from an output of the search to arguments in the texts, for predict, extract, evaluate and roundtrip alike."""
+"""Generation: from an output of the search to arguments in the texts, for predict, extract, evaluate and roundtrip alike. Needs numpy only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shared.decoding import Hypothesis
-from shared.inference import Engine
 from shared.text import Vocabulary
 from shared.text.windows import WindowSpan, in_text
 
 from ...decoding import Decoder
-from ...designs import decode_settings, model_settings
-from ...generation_decode import gold_group_decoder, group_decoder, layer_of
+from ...generation_decode import gold_group_decoder, group_decoder
 from ...generation_groups import read
-from ...generation_search import GenerateDecodeSettings, Reading, Stated, choose, place_of
+from ...generation_search import Reading, Stated, choose, place_of
 from ...generation_words import Codes
-from ...recipe import Recipe
 from ..features import EventFeatures
-from ..records import EventRecord
 from ..schema import EventSchema
-from .generate import EventForm, EventGenerateSettings, EventGenerator
+from .generate_form import EventForm
+
+if TYPE_CHECKING:
+    from shared.inference import Engine
+
+    from ...generation import GenerateDecodeSettings
 
 
 def reading_of(found: Hypothesis, form: EventForm, codes: Codes) -> Reading[tuple[int, tuple[int, ...]]]:
@@ -59,41 +60,29 @@ def decode_batch(
     return made
 
 
-class Generate:
-    """The design ``generate``."""
+def engine_decoder(
+    engine: Engine,
+    features: EventFeatures,
+    schema: EventSchema,
+    vocabulary: Vocabulary,
+    settings: GenerateDecodeSettings,
+    *,
+    floor: float | None = None,
+) -> Decoder:
+    """What the engine of a :class:`EventGenerator` writes for the windows of ``features``. ``floor``: everything of at least that probability."""
+    form = EventForm(schema)
 
-    settings = EventGenerateSettings
-    decode_settings = GenerateDecodeSettings
+    def finish(found: list[list[Hypothesis]], batch: np.ndarray, codes: Codes) -> list[tuple[int, WindowSpan]]:
+        return decode_batch(found, batch, features, form, codes, settings, floor=floor)
 
-    def build(self, backbone: Any, schema: EventSchema, recipe: Recipe) -> EventGenerator:
-        return EventGenerator(backbone, schema=schema, recipe=recipe, settings=model_settings(self, recipe))
+    return group_decoder(engine, form, features, vocabulary, settings, finish, candidates=floor is not None)
 
-    def decoder(
-        self,
-        engine: Engine,
-        features: EventFeatures,
-        rows: Sequence[EventRecord],
-        schema: EventSchema,
-        vocabulary: Vocabulary,
-        recipe: Recipe,
-        *,
-        floor: float | None = None,
-    ) -> Decoder:
-        model: EventGenerator = layer_of(engine)
-        settings: GenerateDecodeSettings = decode_settings(self, recipe)
-        form = model.event_form
 
-        def finish(found: list[list[Hypothesis]], batch: np.ndarray, codes: Codes) -> list[tuple[int, WindowSpan]]:
-            return decode_batch(found, batch, features, form, codes, settings, floor=floor)
+def gold_decoder(features: EventFeatures, schema: EventSchema, settings: GenerateDecodeSettings, *, longest: int) -> Decoder:
+    """The same with gold in the model's place; ``longest``: tokens of an output, its end included."""
+    form = EventForm(schema)
 
-        return group_decoder(
-            model, form, features, vocabulary, settings, finish, seed=recipe.training.seed, candidates=floor is not None
-        )
+    def finish(found: list[list[Hypothesis]], batch: np.ndarray, codes: Codes) -> list[tuple[int, WindowSpan]]:
+        return decode_batch(found, batch, features, form, codes, settings)
 
-    def gold_decoder(self, features: EventFeatures, rows: Sequence[EventRecord], schema: EventSchema, recipe: Recipe) -> Decoder:
-        settings, form = decode_settings(self, recipe), EventForm(schema)
-
-        def finish(found: list[list[Hypothesis]], batch: np.ndarray, codes: Codes) -> list[tuple[int, WindowSpan]]:
-            return decode_batch(found, batch, features, form, codes, settings)
-
-        return gold_group_decoder(form, features, finish, longest=settings.max_target or model_settings(self, recipe).max_target)
+    return gold_group_decoder(form, features, finish, longest=longest)

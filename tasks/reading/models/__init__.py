@@ -2,4 +2,4 @@
 
 from ...designs import Designs
 
-DESIGNS = Designs({"span": f"{__name__}.span_design:Span", "generate": f"{__name__}.generate_decode:Generate"})
+DESIGNS = Designs({"span": f"{__name__}.span_design:Span", "generate": f"{__name__}.generate_design:Generate"})

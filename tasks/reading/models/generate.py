@@ -16,11 +16,12 @@ from shared.backbone import Backbone
 from shared.features.rows import row_draws
 from shared.text import Vocabulary
 
-from ...generation import GenerateSettings, Generator, Target
-from ...generation_words import Words
+from ...generation import GenerateSettings, Generator
+from ...generation_rows import Target
 from ...recipe import Recipe
 from ..features import ReadingFeatures
-from .span_batch import Piece, holds, sampled
+from .generate_decode import gold_answer, sources_of, spans_of
+from .span_batch import Piece, sampled
 
 
 class ReadingGenerateSettings(GenerateSettings):
@@ -31,28 +32,12 @@ class ReadingGenerateSettings(GenerateSettings):
     train_windows: int = Field(4, ge=1, description="windows of one question in a training step: one with the answer, others at random")
 
 
-def spans_of(features: ReadingFeatures, row: int) -> list[tuple[int, int]]:
-    """The places of a question's answers, in tokens of the whole passage: those of the first reference first."""
-    return [(first, last) for _, first, last in sorted(features.answers[row].tolist())]
-
-
-def gold_answer(features: ReadingFeatures, window: Piece, spans: Sequence[tuple[int, int]], *, longest: int) -> tuple[int, ...] | None:
-    """The tokens of the answer that a window is to give: the first place that it holds whole, of at most ``longest`` tokens if there is one.
-
-    None where it holds none.
-    """
-    number, begin, _ = window
-    held = [span for span in spans if holds(window, span)]
-    fitting = [(first, last) for first, last in held if last - first < longest] or held
-    return tuple(features.ids[number][fitting[0][0] - begin : fitting[0][1] + 1 - begin].tolist()) if fitting else None
-
-
 class ReadingGenerator(Generator):
-    """A :class:`tasks.generation.Generator` of the reading track. ``seed``: of the windows that a training step takes."""
+    """A :class:`tasks.generation.Generator` of the reading track."""
 
     def __init__(self, backbone: Backbone, *, recipe: Recipe, settings: ReadingGenerateSettings):
         super().__init__(backbone, names=(), settings=settings, recipe=recipe)
-        self.train_windows, self.seed = settings.train_windows, recipe.training.seed
+        self.train_windows = settings.train_windows
 
     def training_lengths(self, features: ReadingFeatures) -> np.ndarray:
         """Tokens of each question with the windows that a training step takes of it and their targets, [n]."""
@@ -84,18 +69,8 @@ class ReadingGenerator(Generator):
                 own = sampled(own, spans, taken, drawn) if len(own) > taken else own
                 targets += [self._target(features, window, spans, vocabulary) for window in own]
             windows += own
-        return self.windows(features, [number for number, _, _ in windows], vocabulary, targets)[0]
-
-    def windows(
-        self, features: ReadingFeatures, numbers: Sequence[int], vocabulary: Vocabulary, targets: Sequence[Target] | None = None
-    ) -> tuple[dict[str, np.ndarray], Words]:
-        """Windows as rows, see :meth:`Generator.rows`; an answer's tokens are those of the passage."""
-        passages = [features.ids[number] for number in numbers]
-        sources = [
-            np.concatenate([features.questions[int(features.windows[number, 0])], [vocabulary.sep_id], passage])
-            for number, passage in zip(numbers, passages, strict=True)
-        ]
-        return self.rows(sources, passages, vocabulary, targets)
+        numbers = [number for number, _, _ in windows]
+        return self.rows(*sources_of(features, numbers, vocabulary), vocabulary, targets)
 
     def _target(self, features: ReadingFeatures, window: Piece, spans: Sequence[tuple[int, int]], vocabulary: Vocabulary) -> Target:
         room = self.settings.max_target - 1

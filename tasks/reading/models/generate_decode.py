@@ -3,44 +3,36 @@
 The search writes answers only; what a window gives to the no-answer token is read off its first step. An answer's weight is what all windows give
 to it, each P(answer | window): a window that leaves most to the no-answer token gives little. Over all hypotheses of all windows weights are brought
 to a sum of 1, and that is an answer's probability; where no answer is an answer too, less the probability that every window says that it has none.
+Needs numpy only.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import paddle
-import paddle.nn.functional as F
-from pydantic import Field
 
-from shared.decoding import Hypothesis, Step, SubstringAutomaton
-from shared.inference import Engine
+from shared.decoding import Hypothesis, SubstringAutomaton
 from shared.text import Vocabulary
 
 from ...decoding import Decoder
-from ...designs import decode_settings, model_settings
-from ...generation_decode import layer_of
-from ...generation_search import GenerateDecodeSettings, gold_codes, gold_hypotheses, hypotheses, place_of, weights_of, width
-from ...generation_words import Words
-from ...recipe import Recipe
+from ...generation_decode import at_once, steps_of
+from ...generation_rows import make_rows
+from ...generation_search import gold_codes, gold_hypotheses, hypotheses, place_of, weights_of, width
+from ...generation_words import Codes, Words
 from ..expected import by_expected_f1
 from ..features import ReadingFeatures
 from ..predictions import NO_ANSWER, Prediction, stripped
 from ..records import ReadingRecord
-from .generate import ReadingGenerateSettings, ReadingGenerator, gold_answer, spans_of
+from .span_batch import Piece, holds
 
+if TYPE_CHECKING:
+    from shared.inference import Engine
 
-class ReadingDecodeSettings(GenerateDecodeSettings):
-    """The ``[decode]`` table. Of ``rescore`` and ``search = "mbr"``: first comes the answer with the highest F1 to expect among all found."""
-
-    max_answer_tokens: int = Field(128, ge=1, description="longest answer")
-    n_best: int = Field(1, ge=1, description="answers a question; the first is the one that counts")
-    no_answer_threshold: float | None = Field(
-        None, ge=0, le=1, description="the answer is empty when none is at least so probable; left out: it never is"
-    )
+    from ...generation import GenerateDecodeSettings
+    from .generate_design import ReadingDecodeSettings
 
 
 Found = tuple[Sequence[Hypothesis], float]
@@ -108,17 +100,27 @@ def decode_batch(
     return decoded
 
 
-class _Observed:
-    """A step function, and what every source gives to the no-answer token before anything is written."""
+def spans_of(features: ReadingFeatures, row: int) -> list[tuple[int, int]]:
+    """The places of a question's answers, in tokens of the whole passage: those of the first reference first."""
+    return [(first, last) for _, first, last in sorted(features.answers[row].tolist())]
 
-    def __init__(self, step: Step):
-        self.step, self.none = step, np.zeros(0)
 
-    def __call__(self, tokens: paddle.Tensor | None, state: Any) -> tuple[paddle.Tensor, Any]:
-        logits, state = self.step(tokens, state)  # [r, u]
-        if tokens is None:
-            self.none = F.softmax(logits, axis=-1)[:, 1].numpy()  # [b]
-        return logits, state  # [r, u]
+def gold_answer(features: ReadingFeatures, window: Piece, spans: Sequence[tuple[int, int]], *, longest: int) -> tuple[int, ...] | None:
+    """The tokens of the answer that a window is to give: the first place that it holds whole, of at most ``longest`` tokens if there is one.
+
+    None where it holds none.
+    """
+    number, begin, _ = window
+    held = [span for span in spans if holds(window, span)]
+    fitting = [(first, last) for first, last in held if last - first < longest] or held
+    return tuple(features.ids[number][fitting[0][0] - begin : fitting[0][1] + 1 - begin].tolist()) if fitting else None
+
+
+def sources_of(features: ReadingFeatures, numbers: Sequence[int], vocabulary: Vocabulary) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Windows as sources, question and passage, and the passages, whose tokens an answer is of."""
+    passages = [features.ids[number] for number in numbers]
+    questions = (features.questions[int(features.windows[number, 0])] for number in numbers)
+    return [np.concatenate([question, [vocabulary.sep_id], passage]) for question, passage in zip(questions, passages, strict=True)], passages
 
 
 def grammar_of(words: Words, settings: ReadingDecodeSettings, longest: int) -> SubstringAutomaton:
@@ -128,75 +130,74 @@ def grammar_of(words: Words, settings: ReadingDecodeSettings, longest: int) -> S
     )
 
 
-class Generate:
-    """The design ``generate``."""
+def engine_decoder(
+    engine: Engine,
+    features: ReadingFeatures,
+    records: Sequence[ReadingRecord],
+    vocabulary: Vocabulary,
+    settings: ReadingDecodeSettings,
+    *,
+    padded_tokens: int,
+    floor: float | None = None,
+) -> Decoder:
+    """What the engine of a :class:`ReadingGenerator` answers. ``padded_tokens``: those of a batch; ``floor``: see :func:`decode_batch`."""
+    longest = settings.max_target or engine.facts["max_target"]
+    count = width(settings, candidates=floor is not None, least=settings.n_best)
+    codes = Codes.of_vocabulary((), vocabulary)
 
-    settings = ReadingGenerateSettings
-    decode_settings = ReadingDecodeSettings
+    def search(numbers: Sequence[int]) -> list[Found]:
+        made, words = make_rows(*sources_of(features, numbers, vocabulary), codes, vocabulary)
+        steps, none = steps_of(engine, made), np.zeros(0)  # [0]
 
-    def build(self, backbone: Any, schema: None, recipe: Recipe) -> ReadingGenerator:
-        return ReadingGenerator(backbone, recipe=recipe, settings=model_settings(self, recipe))
+        def step(tokens: np.ndarray | None, state: Any) -> tuple[np.ndarray, Any]:
+            nonlocal none
+            logits, state = steps(tokens, state)  # [r, u]
+            if tokens is None:
+                masses = np.exp(logits - logits.max(axis=1, keepdims=True))  # [b, u]
+                none = masses[:, 1] / masses.sum(axis=1)  # [b]
+            return logits, state  # [r, u]
 
-    def decoder(
-        self,
-        engine: Engine,
-        features: ReadingFeatures,
-        rows: Sequence[ReadingRecord],
-        schema: None,
-        vocabulary: Vocabulary,
-        recipe: Recipe,
-        *,
-        floor: float | None = None,
-    ) -> Decoder:
-        model: ReadingGenerator = layer_of(engine)
-        settings: ReadingDecodeSettings = decode_settings(self, recipe)
-        longest = settings.max_target or model.settings.max_target
-        count = width(settings, candidates=floor is not None, least=settings.n_best)
+        found = hypotheses(
+            step,
+            grammar_of(words, settings, longest),
+            words,
+            settings,
+            max_target=longest,
+            seed=engine.facts["seed"],
+            keys=list(numbers),
+            count=count,
+        )
+        return list(zip(found, none.tolist(), strict=True))
 
-        def search(numbers: Sequence[int]) -> list[Found]:
-            made, words = model.windows(features, numbers, vocabulary)
-            step = _Observed(model.step(made))
-            found = hypotheses(
-                step,
-                grammar_of(words, settings, longest),
-                words,
-                settings,
-                max_target=longest,
-                seed=recipe.training.seed,
-                keys=list(numbers),
-                count=count,
-            )
-            return list(zip(found, step.none.tolist(), strict=True))
+    def decode(batch: np.ndarray) -> list[tuple[int, list[Prediction]]]:
+        numbers = [number for row in batch for number in range(int(features.first[row]), int(features.first[row + 1]))]
+        found: dict[int, Found] = dict.fromkeys(numbers, ((), 1.0))
+        full = [number for number in numbers if len(features.ids[number])]
+        widest = max((len(features.ids[number]) + len(features.questions[int(features.windows[number, 0])]) + 3 for number in full), default=1)
+        part_size = at_once(settings, max(1, padded_tokens // widest), count)
+        for begin in range(0, len(full), part_size):
+            part = full[begin : begin + part_size]
+            found.update(zip(part, search(part), strict=True))
+        return decode_batch([found[number] for number in numbers], batch, features, records, settings, floor=floor)
 
-        def decode(batch: np.ndarray) -> list[tuple[int, list[Prediction]]]:
-            numbers = [number for row in batch for number in range(int(features.first[row]), int(features.first[row + 1]))]
-            found: dict[int, Found] = dict.fromkeys(numbers, ((), 1.0))
-            full = [number for number in numbers if len(features.ids[number])]
-            widest = max((len(features.ids[number]) + len(features.questions[int(features.windows[number, 0])]) + 3 for number in full), default=1)
-            at_once = max(1, recipe.training.evaluation_tokens // (widest * count))
-            for begin in range(0, len(full), at_once):
-                part = full[begin : begin + at_once]
-                found.update(zip(part, search(part), strict=True))
-            return decode_batch([found[number] for number in numbers], batch, features, rows, settings, floor=floor)
+    return decode
 
-        return decode
 
-    def gold_decoder(self, features: ReadingFeatures, rows: Sequence[ReadingRecord], schema: None, recipe: Recipe) -> Decoder:
-        settings: ReadingDecodeSettings = decode_settings(self, recipe)
-        longest = settings.max_target or model_settings(self, recipe).max_target
-        codes = gold_codes((), features.ids.values)
+def gold_decoder(features: ReadingFeatures, records: Sequence[ReadingRecord], settings: ReadingDecodeSettings, *, longest: int) -> Decoder:
+    """The same with gold in the model's place; ``longest``: tokens of an answer, its end included."""
+    codes = gold_codes((), features.ids.values)
 
-        def decode(batch: np.ndarray) -> list[tuple[int, list[Prediction]]]:
-            windows = [window for row in batch for window in features.windows_of(int(row))]
-            spans = {int(row): spans_of(features, int(row)) for row in batch}
-            most = min(settings.max_answer_tokens, longest - 1)
-            answers = [gold_answer(features, window, spans[int(features.windows[window[0], 0])], longest=most) for window in windows]
-            given = [(number, answer) for (number, _, _), answer in zip(windows, answers, strict=True) if answer is not None]
-            found: dict[int, Found] = {number: ((), 1.0) for number, _, _ in windows}
-            if given:
-                words = Words(codes, [features.ids[number] for number, _ in given])
-                made = gold_hypotheses(grammar_of(words, settings, longest), words, [answer for _, answer in given], max_target=longest)
-                found.update((number, (own, 0.0)) for (number, _), own in zip(given, made, strict=True))
-            return decode_batch([found[number] for number, _, _ in windows], batch, features, rows, settings)
+    def decode(batch: np.ndarray) -> list[tuple[int, list[Prediction]]]:
+        windows = [window for row in batch for window in features.windows_of(int(row))]
+        spans = {int(row): spans_of(features, int(row)) for row in batch}
+        most = min(settings.max_answer_tokens, longest - 1)
+        answers = [gold_answer(features, window, spans[int(features.windows[window[0], 0])], longest=most) for window in windows]
+        given = [(number, answer) for (number, _, _), answer in zip(windows, answers, strict=True) if answer is not None]
+        found: dict[int, Found] = {number: ((), 1.0) for number, _, _ in windows}
+        if given:
+            words = Words(codes, [features.ids[number] for number, _ in given])
+            made = gold_hypotheses(grammar_of(words, settings, longest), words, [answer for _, answer in given], max_target=longest)
+            found.update((number, (own, 0.0)) for (number, _), own in zip(given, made, strict=True))
+        return decode_batch([found[number] for number, _, _ in windows], batch, features, records, settings)
 
-        return decode
+    return decode

@@ -6,6 +6,6 @@ DESIGNS = Designs(
     {
         "casrel": f"{__name__}.casrel_design:Casrel",
         "gplinker": f"{__name__}.gplinker_design:Gplinker",
-        "generate": f"{__name__}.generate_decode:Generate",
+        "generate": f"{__name__}.generate_design:Generate",
     }
 )

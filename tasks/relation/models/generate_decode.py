@@ -1,28 +1,29 @@
-"""Generation: from an output of the search to triples of the windows, for predict, extract, evaluate and roundtrip alike."""
+"""Generation: from an output of the search to triples of the windows, for predict, extract, evaluate and roundtrip alike. Needs numpy only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shared.decoding import Hypothesis
-from shared.inference import Engine
 from shared.text import Vocabulary
 
 from ...decoding import Decoder
-from ...designs import decode_settings, model_settings
-from ...generation_decode import gold_group_decoder, group_decoder, layer_of
+from ...generation_decode import gold_group_decoder, group_decoder
 from ...generation_groups import Tokens, read
-from ...generation_search import GenerateDecodeSettings, Reading, Stated, choose, place_of
+from ...generation_search import Reading, Stated, choose, place_of
 from ...generation_words import Codes
-from ...recipe import Recipe
 from ..features import RelationFeatures
 from ..predictions import Found, Span
-from ..records import RelationRecord
 from ..schema import RelationSchema
-from .generate import RelationForm, RelationGenerateSettings, RelationGenerator
+from .generate_form import RelationForm
+
+if TYPE_CHECKING:
+    from shared.inference import Engine
+
+    from ...generation import GenerateDecodeSettings
 
 Triple = tuple[Tokens, tuple[tuple[int, Tokens], ...]]
 """(subject, ((pair, text), …)), ``@value`` first."""
@@ -72,43 +73,29 @@ def decode_batch(
     return made
 
 
-class Generate:
-    """The design ``generate``."""
+def engine_decoder(
+    engine: Engine,
+    features: RelationFeatures,
+    schema: RelationSchema,
+    vocabulary: Vocabulary,
+    settings: GenerateDecodeSettings,
+    *,
+    floor: float | None = None,
+) -> Decoder:
+    """What the engine of a :class:`RelationGenerator` writes for the windows of ``features``. ``floor``: everything of at least that probability."""
+    form = RelationForm(schema)
 
-    settings = RelationGenerateSettings
-    decode_settings = GenerateDecodeSettings
+    def finish(found: list[list[Hypothesis]], batch: np.ndarray, codes: Codes) -> list[tuple[int, Found]]:
+        return decode_batch(found, batch, features, form, codes, settings, floor=floor)
 
-    def build(self, backbone: Any, schema: RelationSchema, recipe: Recipe) -> RelationGenerator:
-        return RelationGenerator(backbone, schema=schema, recipe=recipe, settings=model_settings(self, recipe))
+    return group_decoder(engine, form, features, vocabulary, settings, finish, candidates=floor is not None)
 
-    def decoder(
-        self,
-        engine: Engine,
-        features: RelationFeatures,
-        rows: Sequence[RelationRecord],
-        schema: RelationSchema,
-        vocabulary: Vocabulary,
-        recipe: Recipe,
-        *,
-        floor: float | None = None,
-    ) -> Decoder:
-        model: RelationGenerator = layer_of(engine)
-        settings: GenerateDecodeSettings = decode_settings(self, recipe)
-        form = model.relation_form
 
-        def finish(found: list[list[Hypothesis]], batch: np.ndarray, codes: Codes) -> list[tuple[int, Found]]:
-            return decode_batch(found, batch, features, form, codes, settings, floor=floor)
+def gold_decoder(features: RelationFeatures, schema: RelationSchema, settings: GenerateDecodeSettings, *, longest: int) -> Decoder:
+    """The same with gold in the model's place; ``longest``: tokens of an output, its end included."""
+    form = RelationForm(schema)
 
-        return group_decoder(
-            model, form, features, vocabulary, settings, finish, seed=recipe.training.seed, candidates=floor is not None
-        )
+    def finish(found: list[list[Hypothesis]], batch: np.ndarray, codes: Codes) -> list[tuple[int, Found]]:
+        return decode_batch(found, batch, features, form, codes, settings)
 
-    def gold_decoder(
-        self, features: RelationFeatures, rows: Sequence[RelationRecord], schema: RelationSchema, recipe: Recipe
-    ) -> Decoder:
-        settings, form = decode_settings(self, recipe), RelationForm(schema)
-
-        def finish(found: list[list[Hypothesis]], batch: np.ndarray, codes: Codes) -> list[tuple[int, Found]]:
-            return decode_batch(found, batch, features, form, codes, settings)
-
-        return gold_group_decoder(form, features, finish, longest=settings.max_target or model_settings(self, recipe).max_target)
+    return gold_group_decoder(form, features, finish, longest=longest)

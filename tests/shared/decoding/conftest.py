@@ -36,9 +36,9 @@ class Model:
     def step(self) -> Step:
         return from_prefixes(self._batch, len(self.sources))
 
-    def _batch(self, prefixes: paddle.Tensor, rows: paddle.Tensor) -> paddle.Tensor:
+    def _batch(self, prefixes: np.ndarray, rows: np.ndarray) -> paddle.Tensor:
         self.rows.append(len(rows))
-        pairs = zip(rows.tolist(), prefixes.numpy().tolist(), strict=True)
+        pairs = zip(rows.tolist(), prefixes.tolist(), strict=True)
         return paddle.to_tensor(np.stack([self.logits(self.sources[row], prefix) for row, prefix in pairs]))  # [r, v]
 
 

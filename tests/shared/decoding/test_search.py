@@ -19,7 +19,7 @@ def toy_step(sources: int = 1):
 
     def function(prefixes, rows):
         logits = np.full([len(rows), 5], -np.inf)  # [r, v]
-        for row, prefix in enumerate(prefixes.numpy().tolist()):
+        for row, prefix in enumerate(prefixes.tolist()):
             for token, probability in TOY.get(tuple(prefix), {END: 1.0}).items():
                 logits[row, token] = math.log(probability)
         return paddle.to_tensor(logits)
@@ -134,7 +134,7 @@ def stateful_step(kind: str, sources: int, vocabulary: int):
             self.value = value
 
         def select(self, rows):
-            return Cache(paddle.index_select(self.value, rows))
+            return Cache(self.value[rows])
 
     wrap, unwrap = {
         "tensor": (lambda x: x, lambda s: s),
@@ -147,14 +147,14 @@ def stateful_step(kind: str, sources: int, vocabulary: int):
         if tokens is None:
             hidden = start  # [b, h]
         else:
-            hidden = paddle.tanh(unwrap(state) * 1.3 + paddle.to_tensor(weights[tokens.numpy()]))  # [r, h]
+            hidden = paddle.tanh(unwrap(state) * 1.3 + paddle.to_tensor(weights[tokens]))  # [r, h]
         return paddle.matmul(hidden, paddle.to_tensor(weights.T)), wrap(hidden)
 
     def whole(prefixes, rows):
         _, state = step(None, None)
-        hidden = paddle.index_select(unwrap(state), rows)  # [r, h]
+        hidden = unwrap(state)[rows]  # [r, h]
         for column in range(prefixes.shape[1]):
-            hidden = paddle.tanh(hidden * 1.3 + paddle.to_tensor(weights[prefixes[:, column].numpy()]))  # [r, h]
+            hidden = paddle.tanh(hidden * 1.3 + paddle.to_tensor(weights[prefixes[:, column]]))  # [r, h]
         return paddle.matmul(hidden, paddle.to_tensor(weights.T))
 
     return step, from_prefixes(whole, sources)

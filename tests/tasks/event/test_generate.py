@@ -13,7 +13,7 @@ from shared.errors import InputError
 from shared.text import Tokenizer, Vocabulary
 from shared.training.gradients import Gradients
 from shared.training.parallel import Ranks
-from tasks.event.models.generate import EventForm
+from tasks.event.models.generate_form import EventForm
 from tasks.event.records import Argument, Event, EventRecord, read_records
 from tasks.event.schema import EventSchema
 from tasks.recipe import FeatureSettings, load_recipe

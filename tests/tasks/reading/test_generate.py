@@ -9,7 +9,8 @@ import pytest
 
 from shared.decoding import Hypothesis
 from shared.text import Tokenizer, Vocabulary
-from tasks.reading.models.generate_decode import ReadingDecodeSettings, answers_of, decode_batch
+from tasks.reading.models.generate_decode import answers_of, decode_batch
+from tasks.reading.models.generate_design import ReadingDecodeSettings
 from tasks.reading.records import Answer, ReadingRecord, read_records
 from tasks.recipe import FeatureSettings
 from tasks.registry import get_task
