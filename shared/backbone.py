@@ -332,7 +332,7 @@ class Backbone(nn.Layer):
         return paddle.cumsum(whole, axis=1) * whole + self.config.pad_id  # [b, l]
 
     def _places(self, positions: paddle.Tensor) -> paddle.Tensor:
-        return paddle.clip(positions - self.first_position, min=0)  # [b, l]
+        return paddle.maximum(positions - self.first_position, paddle.zeros([1], positions.dtype))  # [b, l]: not clip, see the decisions
 
     def _check(self, ids: paddle.Tensor, positions: paddle.Tensor | None) -> None:
         if ids.ndim != 2:

@@ -5,6 +5,7 @@ import paddle
 import pytest
 
 from shared.backbone import Backbone, BackboneConfig
+from shared.inference import EagerEngine
 from shared.inference.onnx import OnnxEngine
 from shared.inference.recording import convert, record
 from shared.inference.static import StaticEngine
@@ -94,3 +95,17 @@ def test_recorded_models_find_the_same(name, tmp_path):
         assert plain(found) == plain(expected), kind
         for own, others in zip(found, expected, strict=True):
             np.testing.assert_allclose([one.probability for one in own], [one.probability for one in others], atol=1e-4)
+
+
+def test_links_between_spans_that_are_far_apart(tmp_path):
+    """Distances beyond the table's are the table's last, on every engine."""
+    *_, model = kit("casrel")
+    network = model.network()
+    record(network, tmp_path)
+    seen = np.random.default_rng(1).normal(size=(2, 300, 32)).astype(np.float32)  # [n, l, h]
+    links = np.array([[0, 0, 1, 2, 280, 281], [1, 0, 290, 292, 3, 4], [1, 0, 5, 6, 9, 9]])  # [m, 6]
+    (tmp_path / "onnx").mkdir()
+    convert(network, tmp_path / "onnx")
+    expected = EagerEngine(network).run("links", {"seen": seen, "links": links})["linked"]  # [m]
+    for engine in (StaticEngine(tmp_path, threads=1), OnnxEngine(tmp_path / "onnx", threads=1)):
+        np.testing.assert_allclose(engine.run("links", {"seen": seen, "links": links})["linked"], expected, atol=1e-5)

@@ -64,8 +64,9 @@ def decode_batch(
     batch_rows, chains, paths = batch_rows[fires], chains[fires], tags[0].T[fires]  # [m], [m], [m, l]
     if len(batch_rows) == 0:
         return []
-    fired = _of_chains(emissions if shifted_probability else given, batch_rows, chains)  # [1, l, m, k]
-    moves = transitions[chains]  # [m, k, k]
+    # in 64 bits: the sums over a long window of two engines' scores, 1e-5 apart, would else give probabilities 2e-4 apart
+    fired = _of_chains(emissions if shifted_probability else given, batch_rows, chains).astype(np.float64)  # [1, l, m, k]
+    moves = transitions[chains].astype(np.float64)  # [m, k, k]
     messages = forward_backward(fired, moves, lengths[batch_rows][None], starts=allowed_start)
     single_chain = transitions.shape[0] == 1
     found: list[tuple[int, WindowSpan]] = []

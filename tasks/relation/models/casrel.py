@@ -162,7 +162,9 @@ class RelationCasrel(nn.Layer):
             vectors = [paddle.gather_nd(seen, paddle.stack([subject, links[:, first + end]], axis=1)) for end in (0, 1)]  # [m, h], [m, h]
             return paddle.concat(vectors, axis=1)  # [m, 2h]
 
-        gap = paddle.clip(links[:, 4] - links[:, 2], -DISTANCES, DISTANCES) + DISTANCES  # [m]
+        # not clip: paddle.inference leaves whole numbers as they are there
+        furthest = paddle.full([1], DISTANCES, links.dtype)  # [1]
+        gap = paddle.minimum(paddle.maximum(links[:, 4] - links[:, 2], -furthest), furthest) + DISTANCES  # [m]
         distance = self.link_distance(gap)  # [m, k]
         hidden = F.tanh(self.link_left(ends(2)) + self.link_right(ends(4)) + distance)  # [m, k]
         scores = self.link(hidden)  # [m, t]
