@@ -12,12 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
-from . import bench_components, bench_predict, bench_train
+from . import bench_components, bench_generation, bench_predict, bench_train
 
 app = typer.Typer(help="How fast the parts are on this machine, beside what else does the same work.", no_args_is_help=True)
 PEERS = ("tokenizers", "paddlenlp")
 _TEXT_FILES = (".json", ".jsonl", ".txt")
 app.command("components")(bench_components.command)
+app.command("generation")(bench_generation.command)
 app.command("train")(bench_train.command)
 app.command("predict")(bench_predict.command)
 

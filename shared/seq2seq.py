@@ -90,17 +90,18 @@ class Steps:
 
     def __call__(self, tokens: np.ndarray | None, state: Written | None) -> tuple[np.ndarray, Written]:
         """See :mod:`.decoding.steps`; logits [r, u]."""
-        made, state = self._read() if tokens is None or state is None else self._write(np.asarray(tokens), state)
+        made, rows, state = self._read() if tokens is None or state is None else self._write(np.asarray(tokens), state)
         numbers = state.kept.numbers[state.sources]  # [r]
         logits = made["logits"]  # [r, u]
         if self.copied is not None:
-            pointed = made["pointed"]  # [r, s]
+            pointed = made["pointed"].reshape([-1, made["pointed"].shape[-1]])[rows]  # [r, s], of the cells [b, g, s]
             logits = with_copies(logits, pointed, self.copied[numbers, : pointed.shape[1]])  # [r, u]
         if self.writable is not None:
             logits = np.where(self.writable[numbers], logits, -np.inf).astype(logits.dtype)  # [r, u]
         return logits, state
 
-    def _read(self) -> tuple[dict[str, Any], Written]:
+    def _read(self) -> tuple[dict[str, Any], np.ndarray, Written]:
+        """What the graph gives, the cell of every row [b], and the state."""
         b, s = self.ids.shape
         real = self.ids != self.engine.facts["pad_id"]  # [b, s]
         lengths = real.sum(axis=1)  # [b]
@@ -110,9 +111,9 @@ class Steps:
         kept = Kept(
             [made[name] for name in self._old], {name: made[name] for name in self._by_source}, np.arange(b), lengths, seen, places, s
         )
-        return made, Written(kept, np.arange(b), np.zeros([b, 0], dtype=np.int64))
+        return made, np.arange(b), Written(kept, np.arange(b), np.zeros([b, 0], dtype=np.int64))
 
-    def _write(self, tokens: np.ndarray, state: Written) -> tuple[dict[str, Any], Written]:
+    def _write(self, tokens: np.ndarray, state: Written) -> tuple[dict[str, Any], np.ndarray, Written]:
         facts, count = self.engine.facts, np.bincount(state.sources)  # [b]
         g = int(count.max())
         state = _with_room(state, g)
@@ -153,7 +154,7 @@ class Steps:
             part[:, :, kept.used : kept.used + g] = made[name]
         kept.places[sources, slots] = position
         kept.used += g
-        return made, Written(kept, sources, np.concatenate([state.slots, slots[:, None]], axis=1))
+        return made, rows, Written(kept, sources, np.concatenate([state.slots, slots[:, None]], axis=1))
 
     def _run(self, graph: str, inputs: dict[str, Any], *, keep: list[str]) -> dict[str, Any]:
         if self.words is not None:

@@ -143,17 +143,16 @@ class UniLM(nn.Layer):
             hidden = paddle.index_select(out.hidden.flatten(0, 1), given["last"])  # [b, h]
             if self.copy_head is None:
                 return (scored(hidden, given),), out.cache
-            keys = self.copy_head.keys(out.hidden)  # [b, s, d]
-            pointed = self.copy_head.scores(hidden.unsqueeze(1), keys).squeeze(1).astype("float32")  # [b, s]
-            return (scored(hidden, given), pointed, keys), out.cache
+            pointed = self.copy_head(hidden.unsqueeze(1), out.hidden).astype("float32")  # [b, 1, s]
+            # made a second time, as paddle 2.6 loses what is a part and a result of one graph
+            return (scored(hidden, given), pointed, self.copy_head.keys(out.hidden)), out.cache
 
         def write(given: Given, beams: Beams, kept: Cache) -> Found:
             ids = given["ids"]  # [r]
             hidden, new = self.backbone.step(ids, given["positions"], beams, kept, segment_ids=paddle.ones_like(ids))  # [r, h]
             if self.copy_head is None:
                 return (scored(hidden, given),), new
-            pointed = self.copy_head.scores(beams.spread(hidden), given["keys"]).flatten(0, 1)  # [b * g, s]
-            return (scored(hidden, given), paddle.index_select(pointed, beams.rows).astype("float32")), new  # [r, u], [r, s]
+            return (scored(hidden, given), self.copy_head.scores(beams.spread(hidden), given["keys"]).astype("float32")), new  # [r, u], [b, g, s]
 
         chosen = {"words": Input(("u",), "int64")} if words else {}
         copies = self.copy_head is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import paddle
+from paddle.utils.dlpack import from_dlpack
 
 from .network import CPU_BATCH_TOKENS, finite
 from .recorded import read_manifest
@@ -29,6 +30,7 @@ class StaticEngine:
 
     def __init__(self, folder: Path, *, threads: int | None = None):
         self.recorded = read_manifest(folder, KIND)
+        self._on_cpu = paddle.device.get_device() == "cpu"
         self._predictors = {name: _predictor(folder, name, threads) for name in self.recorded.graphs}
 
     @property
@@ -46,8 +48,14 @@ class StaticEngine:
     def run(self, graph: str, inputs: Mapping[str, Any], *, keep: Collection[str] = ()) -> dict[str, Any]:
         """As :class:`Engine`; a kept value is an array like any other."""
         predictor, found = self._predictors[graph], self.recorded.graphs[graph]
+        shared = []
         for name, kind in found.inputs.items():
-            predictor.get_input_handle(name).copy_from_cpu(np.ascontiguousarray(inputs[name], dtype=kind))
+            handle, value = predictor.get_input_handle(name), np.ascontiguousarray(inputs[name], dtype=kind)
+            if kind == "float32" and self._on_cpu:  # the large ones: keys and values, whose copies cost as much as what is done with them
+                shared.append(from_dlpack(np.require(value, requirements="W").__dlpack__()))
+                handle.share_external_data(shared[-1])
+            else:
+                handle.copy_from_cpu(value)
         predictor.run()
         outputs = (predictor.get_output_handle(name).copy_to_cpu() for name in predictor.get_output_names())
         return finite(graph, dict(zip(found.outputs, outputs, strict=True)))
