@@ -187,8 +187,8 @@ class Candidate(Child):
     def measure(self, repeat: int, singles: int) -> None:
         self.ends.append(self.ask("end"))
         slow = self.group == "example"
-        if self.group != "export" and not slow:
-            self.models.append(self.ask("model"))
+        if self.group != "export" and not slow and (alone := self.ask("model")):
+            self.models.append(alone)
         singles = min(singles, 2) if slow else singles
         self.milliseconds += self.ask(f"latency {repeat * singles} {singles}")["milliseconds"]
 
@@ -206,7 +206,7 @@ class Candidate(Child):
         }
         if "network" in self.ends[0]:
             found["text_share"] = statistics.median(1 - one["network"] / one["elapsed"] for one in self.ends)
-        # what is too slow to run twice has the network's own time within the whole
+        # what is too slow or too much to run again has the network's own time within the whole
         alone = self.models or [{**one, "elapsed": one["network"]} for one in self.ends if "network" in one]
         if alone:
             elapsed = statistics.median(one["elapsed"] for one in alone)

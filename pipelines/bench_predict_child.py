@@ -23,44 +23,64 @@ from pipelines.export import _design
 from shared.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from shared.inference import Engine
 
 CHECKED_TEXTS = 8
+HELD = 1 << 29
+"""Of what a network was asked: a model that writes step by step is asked for more than memory should hold again."""
 
 
 class Watched:
-    """An engine that notes when it runs, and what it is asked if ``calls`` is a list."""
+    """An engine that notes when it runs and how many tokens it reads, and keeps what it is asked if it is to, up to :data:`HELD` bytes."""
 
-    def __init__(self, engine: Engine):
-        self.engine, self.name, self.reentrant = engine, engine.name, engine.reentrant
-        self.times: list[tuple[float, float]] = []
+    def __init__(self, engine: Engine, padding: int):
+        self.engine, self.padding = engine, padding
         self.calls: list[tuple[str, dict[str, Any], Collection[str]]] | None = None
+        self.held = 0
+        self.clear()
 
-    @property
-    def constants(self) -> Mapping[str, np.ndarray]:
-        return self.engine.constants
+    def clear(self) -> None:
+        self.times: list[tuple[float, float]] = []
+        self.counts = dict.fromkeys(("tokens", "squares", "padded_tokens", "padded_squares"), 0)
 
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        return self.engine.facts
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
 
     def run(self, graph: str, inputs: Mapping[str, Any], *, keep: Collection[str] = ()) -> dict[str, Any]:
-        if self.calls is not None:
-            self.calls.append((graph, dict(inputs), keep))
+        self._keep(graph, inputs, keep)
         began = time.perf_counter()
         found = self.engine.run(graph, inputs, keep=keep)
         self.times.append((began, time.perf_counter()))
         return found
 
+    def _keep(self, graph: str, inputs: Mapping[str, Any], keep: Collection[str]) -> None:
+        ids = inputs.get("ids")
+        if ids is not None and ids.ndim == 2:
+            lengths = (ids != self.padding).sum(axis=1)  # [b]
+            counted = (int(lengths.sum()), int((lengths**2).sum()), int(ids.size), int(ids.size) * ids.shape[1])
+            for name, count in zip(self.counts, counted, strict=True):
+                self.counts[name] += count
+        if self.calls is not None:
+            self.calls.append((graph, dict(inputs), keep))
+            self.held += sum(8 * int(value.size) for value in inputs.values())
+            if self.held > HELD:
+                self.calls = None
+
+    def hold(self) -> None:
+        """From now on keeps what it is asked."""
+        self.calls = []
+
+    def release(self) -> list[tuple[str, dict[str, Any], Collection[str]]] | None:
+        """What it was asked, None where that was too much."""
+        calls, self.calls = self.calls, None
+        return calls
+
     def busy(self) -> float:
-        """Seconds in which it ran at least one graph, since the last call."""
+        """Seconds in which it ran at least one graph."""
         total = end = 0.0
         for began, ended in sorted(self.times):
             total += max(0.0, ended - max(began, end))
             end = max(end, ended)
-        self.times.clear()
         return total
 
 
@@ -87,46 +107,51 @@ def lic(kind: str, folder: Path) -> None:
     network = loaded.model.network()
     engine = EagerEngine(network) if kind == "eager" else engine_of(loaded, settings["texts"])
     assert engine is not None
-    watched = Watched(engine)
+    watched = Watched(engine, loaded.vocabulary.pad_id)
     loaded.opened = watched
 
     def end() -> dict[str, Any]:
         """What ``lic predict`` does once the run is open."""
-        watched.times.clear()
+        watched.clear()
         began = time.perf_counter()
         asked = Asked(how, loaded, file, target, skip_bad=False)
         found = found_in_parts(asked, (0, 1), whole=True, resume=False) if asked.large else found_at_once(asked)
         _write(asked, found, keep=False, n_best_file=None)
         found.done()
-        return {"elapsed": time.perf_counter() - began, "network": watched.busy(), "texts": found.totals.records}
+        return {"elapsed": time.perf_counter() - began, "network": watched.busy(), "texts": found.totals.records, **counts()}
 
-    watched.calls = []
-    texts = end()["texts"]
-    calls, watched.calls = watched.calls, None
-    memory = peer.peak_memory()
-    records = loaded.task.read_records(file, loaded.schema, labelled=False).records
-    predictor = Predictor(loaded, quiet=True)
-    lengths = [row for _, inputs, _ in calls if "ids" in inputs for row in (inputs["ids"] != loaded.vocabulary.pad_id).sum(axis=1).tolist()]
-    shapes = [inputs["ids"].shape for _, inputs, _ in calls if "ids" in inputs]
-    sizes = {
-        "real": (sum(lengths), sum(length * length for length in lengths)),
-        "padded": (sum(b * l for b, l in shapes), sum(b * l * l for b, l in shapes)),
-    }
-
-    def model() -> dict[str, Any]:
-        """The graphs alone, on what they were asked in the first pass."""
-        began = time.perf_counter()
-        for graph, inputs, keep in calls:
-            engine.run(graph, inputs, keep=keep)
-        elapsed = time.perf_counter() - began
+    def counts() -> dict[str, Any]:
         backbone = loaded.model.backbone
         inside = {id(parameter) for parameter in backbone.parameters()}
         head = sum(int(parameter.size) for parameter in loaded.model.parameters() if parameter.ndim == 2 and id(parameter) not in inside)
         flops = {
-            name: step_flops(backbone.config, padded_tokens=tokens, sum_of_squared_lengths=squares, head_weights=head) / 3  # forward alone
-            for name, (tokens, squares) in sizes.items()
+            name: step_flops(
+                backbone.config,
+                padded_tokens=watched.counts[f"{prefix}tokens"],
+                sum_of_squared_lengths=watched.counts[f"{prefix}squares"],
+                head_weights=head,
+            )
+            / 3  # of a training step the forward pass
+            for name, prefix in (("real", ""), ("padded", "padded_"))
         }
-        return {"elapsed": elapsed, "texts": texts, "tokens": sizes["real"][0], "padded_tokens": sizes["padded"][0], "flops": flops}
+        return {"tokens": watched.counts["tokens"], "padded_tokens": watched.counts["padded_tokens"], "flops": flops}
+
+    watched.hold()
+    texts = end()["texts"]
+    calls = watched.release()
+    memory = peer.peak_memory()
+    records = loaded.task.read_records(file, loaded.schema, labelled=False).records
+    predictor = Predictor(loaded, quiet=True)
+
+    def model() -> dict[str, Any]:
+        """The graphs alone, on what they were asked in the first pass; nothing where that was too much to hold."""
+        if calls is None:
+            return {}
+        watched.clear()
+        began = time.perf_counter()
+        for graph, inputs, keep in calls:
+            watched.run(graph, inputs, keep=keep)
+        return {"elapsed": time.perf_counter() - began, "texts": texts, **counts()}
 
     def check(name: str) -> dict[str, Any]:
         import numpy as np
@@ -141,7 +166,8 @@ def lic(kind: str, folder: Path) -> None:
         export(settings["track"], out=folder / f"export-{form}", run=Path(settings["run"]), format=form)
         return {}
 
-    about = {"version": paddle.__version__, "padding": "by length", "batch": f"{loaded.recipe.training.evaluation_tokens} tokens"}
+    tokens = loaded.recipe.training.evaluation_tokens
+    about = {"version": paddle.__version__, "padding": "by length", "batch": f"{min(tokens, engine.batch_tokens or tokens)} tokens"}
     peer.serve(
         {**about, **machine.as_dict(), "peak_memory_mib": memory, "design": _design(loaded)},
         {

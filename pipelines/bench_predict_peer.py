@@ -425,7 +425,8 @@ def exported(folder: Path, kind: str) -> None:
 
     for row in texts[:3]:
         read(row)
-    about = {"version": kind, "padding": "by length", "batch": f"{model.about['padded_tokens']} tokens"}
+    tokens = model.about["padded_tokens"]
+    about = {"version": kind, "padding": "by length", "batch": f"{min(tokens, model.engine.batch_tokens or tokens)} tokens"}
     end()
     serve(
         {**about, "peak_memory_mib": peak_memory()},

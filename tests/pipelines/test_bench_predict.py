@@ -46,6 +46,7 @@ def test_our_own_reading_is_measured_and_a_peer_that_is_not_installed_has_a_note
     assert aim["found"] == onnx["text_share"] and aim["reached"] == (aim["found"] <= 0.15)
 
 
+@pytest.mark.skipif("LIC_REAL_DATA" not in os.environ, reason="trains another run; beside the real data's tests")
 def test_a_model_that_is_no_tagger_has_no_peers(trained):
     report = predicting("reading", run=run_of(trained, "reading"), input=SAMPLES / "reading" / "dev.json", engines=(), **QUICK)
     ours, *others = report["rows"]
@@ -133,11 +134,14 @@ class Slow:
 
 
 def test_the_time_of_a_network_is_counted_once_where_two_calls_overlap():
-    watched = Watched(Slow())
-    assert watched.run("read", {"ids": 1}) == {"ids": 1}
+    watched, asked = Watched(Slow(), 0), {"ids": np.array([[2, 7, 3], [2, 3, 0]])}  # [b, l]
+    watched.hold()
+    assert watched.run("read", asked) == asked and watched.release() == [("read", asked, ())]
+    assert watched.counts == {"tokens": 5, "squares": 13, "padded_tokens": 6, "padded_squares": 18}
     watched.times = [(4.0, 6.0), (1.0, 3.0), (2.0, 3.5), (2.5, 2.75)]
     assert watched.busy() == 4.5
-    assert watched.busy() == 0.0
+    watched.clear()
+    assert watched.busy() == 0.0 and not any(watched.counts.values())
 
 
 def test_thinned_files_keep_their_order_and_span_all_lengths(tmp_path):
