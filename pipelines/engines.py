@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +82,21 @@ def _about(folder: Path) -> dict[str, str]:
     from shared import __version__
     from shared.files import digest
 
-    return {"weights": digest(folder / WEIGHTS), "lic": __version__, "paddle": paddle.__version__}
+    return {"weights": digest(folder / WEIGHTS), "lic": __version__, "code": _code_digest(), "paddle": paddle.__version__}
+
+
+@cache
+def _code_digest() -> str:
+    """Of the sources that a graph comes from: one that an earlier state of them recorded is recorded anew."""
+    import shared
+    import tasks
+
+    made = hashlib.sha256()
+    for package in (shared, tasks):
+        root = Path(str(package.__path__[0]))
+        for path in sorted(root.rglob("*.py")):
+            made.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return made.hexdigest()
 
 
 def _is_recorded(folder: Path, kind: str) -> bool:

@@ -102,9 +102,11 @@ def answer_of_the_service(words):
     told = [*words, "--port", "0"]
     with subprocess.Popen([sys.executable, "-m", "pipelines.cli", *told[1:]], stderr=subprocess.PIPE, encoding="utf-8", cwd=Path.cwd()) as process:
         try:
-            address = next(match for line in process.stderr if (match := re.search(r"http://127\.0\.0\.1:\d+", line)))[0]
+            said = process.stderr.readline()
+            address = re.search(r"http://127\.0\.0\.1:\d+", said)
+            assert address, said + process.stderr.read()
             _, body = shlex.split(request)[-2:]
-            answer = httpx.post(f"{address}/extract", content=body, headers={"content-type": "application/json"}, timeout=60)
+            answer = httpx.post(f"{address[0]}/extract", content=body, headers={"content-type": "application/json"}, timeout=60)
             assert answer.status_code == 200 and len(answer.json()["found"]) == 1 and "http://127.0.0.1:8020/extract" in request
         finally:
             process.terminate()
