@@ -68,7 +68,7 @@ def _record(layer: nn.Layer, name: str, graph: Graph, folder: Path) -> tuple[Pat
 def convert(network: Network, folder: Path, *, about: Mapping[str, str] | None = None, int8: bool = False) -> None:
     """Writes the graphs of ``network`` to ``folder`` as NAME.onnx, with the weights as they are. The layer must not be training.
 
-    ``about``: see :func:`write_manifest`. ``int8``: weights of matrix products in eight bits, what they are multiplied with at run time too.
+    ``about``: see :func:`write_manifest`. ``int8``: weights of most matrix products in eight bits, what they are multiplied with at run time too.
     """
     import paddle2onnx
 
@@ -95,14 +95,28 @@ def _simplify(path: Path) -> None:
     path.with_suffix(".simple").replace(path)
 
 
+def _narrows(size: tuple[int, ...]) -> bool:
+    return len(size) == 2 and size[0] > size[1]
+
+
 def _quantise(path: Path) -> None:
+    """Matrix products with weights, but for those that follow an activation function: its few large values cost all others their bits.
+
+    Weights are unsigned: without VNNI the products of signed ones with unsigned inputs saturate.
+    """
+    import onnx as onnx_files
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    graph = onnx_files.load(str(path)).graph
+    sizes = {weight.name: tuple(weight.dims) for weight in graph.initializer}
+    narrowing = [node.name for node in graph.node if node.op_type == "MatMul" and _narrows(sizes.get(node.input[1], ()))]
     aside = path.with_suffix(".float32")
     path.rename(aside)
     try:
         with _quiet():  # it recommends a preparation that is for images
-            quantize_dynamic(aside, path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"], per_channel=True)
+            quantize_dynamic(
+                aside, path, weight_type=QuantType.QUInt8, op_types_to_quantize=["MatMul"], per_channel=True, nodes_to_exclude=narrowing
+            )
     finally:
         aside.unlink()
 
