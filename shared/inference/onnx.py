@@ -27,6 +27,8 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
+        # workers that spin between two operations take the core from the thread that decodes, and from whatever else runs
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in onnxruntime.get_available_providers()]
         self._sessions = {
             name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), options, providers=self._providers) for name in self.recorded.graphs
