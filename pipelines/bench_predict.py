@@ -21,7 +21,7 @@ ENGINES = ("eager", "static", "onnx")
 TOLERANCE = 1e-3
 """How far a peer's scores may be from ours on real texts."""
 
-_OURS, _PEER = (Path(__file__).with_name(f"bench_predict_{name}.py") for name in ("child", "peer"))
+_OURS, _PEERS = (Path(__file__).with_name(f"bench_predict_{name}.py") for name in ("child", "peers"))
 
 
 def predicting(
@@ -110,7 +110,7 @@ class Field:
         self.rows: list[dict[str, Any]] = []
 
     def add(
-        self, name: str, child: str, environment: dict[str, str], *, group: str, python: str = sys.executable, script: Path = _PEER
+        self, name: str, child: str, environment: dict[str, str], *, group: str, python: str = sys.executable, script: Path = _PEERS
     ) -> Candidate | None:
         candidate = Candidate(script, [child, str(self.place)], name=name, python=python, environment=environment)
         self.running.enter_context(candidate)

@@ -3,7 +3,7 @@
     python bench_predict_child.py ENGINE FOLDER
 
 FOLDER holds the settings and texts that :mod:`pipelines.bench_predict` wrote. The engine ``eager`` goes first: on the command ``lend`` it writes what
-the peers need, on ``export`` what :mod:`.bench_predict_peer` runs as an exported model.
+the peers need, on ``export`` what :mod:`.bench_predict_peers` runs as an exported model.
 """
 
 from __future__ import annotations
