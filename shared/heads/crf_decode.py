@@ -5,6 +5,7 @@ Notation: b batch, l length, r chains, k tags. Transitions come with their forbi
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -22,28 +23,30 @@ def viterbi(
     ``starts``/``ends`` [k] boolean: allowed first/last tags. Returns tags [b, l, r] (int16, 0 beyond the length) and their scores [b, r].
     """
     b, l, r, k = emissions.shape
-    lengths = np.broadcast_to(lengths if np.ndim(lengths) == 2 else np.asarray(lengths)[:, None], (b, r))  # [b, r]
+    lengths = np.broadcast_to(lengths if np.ndim(lengths) == 2 else np.asarray(lengths)[:, None], (b, r)).reshape(-1)  # [b * r]
+    order = np.argsort(-lengths, kind="stable")  # [n]: the long chains first, so that those that go on are a slice
+    alive = np.searchsorted(-lengths[order], -np.arange(l), side="left")  # [l]: chains that are longer
+    steps = np.ascontiguousarray(emissions.transpose(1, 3, 0, 2).reshape(l, k, b * r)[:, :, order])  # [l, k, n]
+    moves = np.ascontiguousarray(transitions[[0] if r == 1 else order % max(r, 1)].transpose(1, 2, 0))  # [k(from), k(to), n], or one for all
+    places = np.zeros(b * r, dtype=np.int64) if r == 1 else np.arange(b * r)  # [n]: of each chain's moves
     penalty = np.float32(-1e9)
-    best = emissions[:, 0] + (0 if starts is None else np.where(starts, 0, penalty))  # [b, r, k]
-    back = np.zeros((l, b, r, k), dtype=np.int16)  # [l, b, r, k]
-    stay = np.broadcast_to(np.arange(k, dtype=np.int16), (b, r, k))  # [b, r, k]
-    by_target = np.ascontiguousarray(np.swapaxes(transitions, 1, 2))  # [r, k(to), k(from)]
+    if starts is not None:
+        steps[0] += np.where(starts, 0, penalty)[:, None]  # [k, n]
     for t in range(1, l):
-        candidates = best[:, :, None, :] + by_target  # [b, r, k(to), k(from)]
-        source = candidates.argmax(-1)  # [b, r, k]
-        moved = np.take_along_axis(candidates, source[..., None], -1)[..., 0] + emissions[:, t]  # [b, r, k]
-        live = (t < lengths)[..., None]  # [b, r, 1]
-        best = np.where(live, moved, best)  # [b, r, k]
-        back[t] = np.where(live, source, stay)  # [b, r, k]
+        live = alive[t]
+        steps[t, :, :live] += (steps[t - 1, :, None, :live] + moves[:, :, :live]).max(0)  # [k, m]: now the best score up to each tag
+    last = steps[lengths[order] - 1, :, np.arange(b * r)]  # [n, k]
     if ends is not None:
-        best = best + np.where(ends, 0, penalty)  # [b, r, k]
-    tag = best.argmax(-1)  # [b, r]
-    score = np.take_along_axis(best, tag[..., None], -1)[..., 0]  # [b, r]
-    tags = np.zeros((b, l, r), dtype=np.int16)  # [b, l, r]
+        last = last + np.where(ends, 0, penalty)  # [n, k]
+    tag = last.argmax(-1)  # [n]
+    tags, score = np.zeros((l, b * r), dtype=np.int16), np.empty(b * r, dtype=last.dtype)  # [l, n], [n]
+    score[order] = last.max(-1)
     for t in range(l - 1, -1, -1):
-        tags[:, t] = np.where(t < lengths, tag, 0)  # [b, r]
-        tag = np.take_along_axis(back[t], tag[..., None].astype(np.int64), -1)[..., 0]  # [b, r]
-    return tags, score
+        live = alive[t]
+        tags[t, order[:live]] = tag[:live]  # [m]
+        if t:
+            tag[:live] = (steps[t - 1, :, :live] + moves[:, tag[:live], places[:live]]).argmax(0)  # [m]
+    return np.ascontiguousarray(tags.reshape(l, b, r).transpose(1, 0, 2)), score.reshape(b, r)
 
 
 def may_leave_outside(emissions: np.ndarray, transitions: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -52,7 +55,8 @@ def may_leave_outside(emissions: np.ndarray, transitions: np.ndarray, lengths: n
     Shapes as there, ``lengths`` [b]. Tag 0 must be allowed everywhere. Any tagging gains over that of tag 0 alone at most, at each of its other
     tags, what that tag scores above tag 0 and twice the most that a move scores above the move from 0 to 0.
     """
-    gain = emissions[..., 1:].max(-1) - emissions[..., 0]  # [b, l, r]
+    best = reduce(np.maximum, (emissions[..., tag] for tag in range(1, emissions.shape[-1])))  # [b, l, r]
+    gain = best - emissions[..., 0]  # [b, l, r]
     move = (transitions - transitions[:, :1, :1]).max((1, 2))  # [r]: at least 0, that of the move from 0 to 0
     real = np.arange(gain.shape[1]) < np.asarray(lengths)[:, None]  # [b, l]
     slack = 1e-4  # rounding of long sums

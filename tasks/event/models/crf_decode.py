@@ -57,6 +57,8 @@ def decode_batch(
         emissions = emissions.copy()  # [b, l, r, k]
         emissions[..., 0] -= outside_shift
     batch_rows, chains = np.nonzero(may_leave_outside(emissions, transitions, lengths))  # [n], [n]
+    if len(batch_rows) == 0:
+        return []
     tags, _ = viterbi(
         _of_chains(emissions, batch_rows, chains), transitions[chains], lengths[batch_rows][None], starts=allowed_start
     )  # [1, l, n]
