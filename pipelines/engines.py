@@ -120,7 +120,8 @@ def _open(folder: Path, network: Network, kind: str) -> Engine:
     if not _is_recorded(folder, kind):
         say(f"recording the model for the engine {kind}, once: {place}")
         place = record(network, kind, place, about=_about(folder))
-    opened: Engine = engine_class(kind)(place, threads=prepare().threads)
+    threads = prepare().threads
+    opened: Engine = engine_class(kind)(place, **({"threads": 1, "together": max(2, threads)} if kind == "onnx" else {"threads": threads}))
     return opened
 
 

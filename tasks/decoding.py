@@ -34,7 +34,7 @@ def decode_all(
         engine = None
     most = None if engine is None else engine.batch_tokens
     batches = token_budget_batches(features.lengths, min(tokens, most or tokens), padding=CALL if most else None)
-    results = map_in_threads(decoder, batches, threads=2 if engine is not None and engine.reentrant else 1)
+    results = map_in_threads(decoder, batches, threads=1 if engine is None else engine.together)
     for batch, result in zip(batches, results, strict=True):
         found += result
         done += len(batch)

@@ -15,7 +15,7 @@ class EagerEngine:
     """Runs the graphs of ``network`` as they stand, with the weights as they are at the call and in the layer's own mode of training or not."""
 
     name = "eager"
-    reentrant = False
+    together = 1
 
     def __init__(self, network: Network):
         self.network = network

@@ -59,8 +59,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def reentrant(self) -> bool:
-        """Whether several threads may call :meth:`run` at once."""
+    def together(self) -> int:
+        """How many threads may call :meth:`run` at once, and had better where there is so much to run."""
         ...
 
     @property

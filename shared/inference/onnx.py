@@ -15,13 +15,18 @@ KIND = "onnx"
 
 
 class OnnxEngine:
-    """Runs what :func:`shared.inference.recording.convert` wrote. Raises InputError for a damaged folder."""
+    """Runs what :func:`shared.inference.recording.convert` wrote. Raises InputError for a damaged folder.
+
+    ``threads`` share out one call, ``together`` calls may run at once: one text comes back soonest with many of the first, many texts with one
+    of the first and as many of the second as there are cores, since no thread then waits for another after every operation.
+    """
 
     name = KIND
-    reentrant = True
 
-    def __init__(self, folder: Path, *, threads: int | None = None):
+    def __init__(self, folder: Path, *, threads: int | None = None, together: int = 2):
         import onnxruntime
+
+        self.together = together
 
         self.recorded = read_manifest(folder, KIND)
         options = onnxruntime.SessionOptions()

@@ -26,7 +26,7 @@ class StaticEngine:
     """Runs what :func:`shared.inference.recording.record` wrote, on the device that paddle is set to. Raises InputError for a damaged folder."""
 
     name = KIND
-    reentrant = False
+    together = 1
 
     def __init__(self, folder: Path, *, threads: int | None = None):
         self.recorded = read_manifest(folder, KIND)

@@ -127,7 +127,7 @@ def test_peers_decode_the_best_tag_of_every_token(tmp_path):
 class Slow:
     """Stands for an engine: answers with its inputs."""
 
-    name, reentrant, constants, facts = "slow", True, {}, {}
+    name, together, constants, facts = "slow", 1, {}, {}
 
     def run(self, graph, inputs, *, keep=()):
         return dict(inputs)
