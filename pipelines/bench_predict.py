@@ -128,7 +128,10 @@ class Field:
         assert first is not None, self.rows
         why = first.ask("lend").get("note", "")
         for engine in engines:
-            if engine != "eager" and self.add(f"lic, {engine}", engine, dict(os.environ), group="lic", script=_OURS):
+            if engine == "eager":
+                continue
+            first.ask(f"record {engine}")
+            if self.add(f"lic, {engine}", engine, dict(os.environ), group="lic", script=_OURS):
                 first.ask(f"export {engine}")
                 self.add(f"lic export, {engine}", f"exported-{engine}", dict(os.environ), group="export")
         return str(why)
