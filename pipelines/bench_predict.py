@@ -128,7 +128,10 @@ class Field:
         assert first is not None, self.rows
         why = first.ask("lend").get("note", "")
         for engine in engines:
-            if engine != "eager" and self.add(f"lic, {engine}", engine, dict(os.environ), group="lic", script=_OURS):
+            if engine == "eager":
+                continue
+            first.ask(f"record {engine}")
+            if self.add(f"lic, {engine}", engine, dict(os.environ), group="lic", script=_OURS):
                 first.ask(f"export {engine}")
                 self.add(f"lic export, {engine}", f"exported-{engine}", dict(os.environ), group="export")
         return str(why)
@@ -270,9 +273,17 @@ def thin(source: Path, target: Path, count: int) -> int:
         target.write_text(json.dumps({**said, "data": [units[index] for index in kept]}, ensure_ascii=False), encoding="utf-8")
         return sum(len(one["qas"]) for index in kept for one in units[index]["paragraphs"])
     lines = [line for line in text.split("\n") if line.strip()]
-    kept = _evenly([len(line) for line in lines], count)
+    kept = _evenly([_size(line) for line in lines], count)
     target.write_text("".join(lines[index] + "\n" for index in kept), encoding="utf-8")
     return len(kept)
+
+
+def _size(line: str) -> int:
+    """Characters of a record's text; of a line that is none those of the line, for whoever reads the file to complain about."""
+    try:
+        return len(json.loads(line)["text"])
+    except (ValueError, KeyError, TypeError):
+        return len(line)
 
 
 def _evenly(sizes: Sequence[int], count: int) -> list[int]:

@@ -147,7 +147,8 @@ def test_the_time_of_a_network_is_counted_once_where_two_calls_overlap():
 def test_thinned_files_keep_their_order_and_span_all_lengths(tmp_path):
     source, target = tmp_path / "all.json", tmp_path / "few.json"
     sizes = [5, 90, 20, 40, 60, 10, 80, 30, 70, 50]
-    source.write_text("".join(json.dumps({"text": "字" * size}, ensure_ascii=False) + "\n" for size in sizes), encoding="utf-8")
+    rows = [{"text": "字" * size, "labels": "长" * (200 - 2 * size)} for size in sizes]  # whose lines are the longer the shorter their texts
+    source.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     assert thin(source, target, 5) == 5
     assert [len(json.loads(line)["text"]) for line in target.read_text(encoding="utf-8").splitlines()] == [90, 10, 30, 70, 50]
     assert thin(source, target, 0) == thin(source, target, 50) == 10
