@@ -23,6 +23,7 @@ from . import (
     explain,
     export,
     extract,
+    lab,
     predict,
     preprocess,
     pretrain,
@@ -60,6 +61,7 @@ app.command("score")(score.command)
 app.command("extract")(extract.command)
 app.command("export")(export.command)
 app.command("serve")(serve.command)
+app.command("lab")(lab.command)
 app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)
 app.command("explain")(explain.command)
@@ -104,7 +106,7 @@ def run(arguments: list[str]) -> int:
     from .interrupt import CODES, Terminated
 
     try:
-        if NEEDS_PADDLE & set(arguments[:2]) and "--help" not in arguments:
+        if (NEEDS_PADDLE & set(arguments[:2]) or (arguments[:1] == ["lab"] and arguments[1:])) and "--help" not in arguments:
             from shared import environment
 
             from .interrupt import after_this_step

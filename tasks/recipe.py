@@ -199,8 +199,7 @@ def load_recipe(folder: Path, name_or_file: str, overrides: Sequence[str] = (), 
         if check is not None:
             check(recipe)
     except SettingsError as error:
-        placed = [replace(problem, file=_origin(key, given) or str(path)) for problem, key in zip(error.problems, error.keys, strict=True)]
-        raise InputError(*placed) from None
+        raise InputError(*_placed(error, given, path)) from None
     return recipe
 
 
@@ -212,9 +211,27 @@ def override(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     return parse_settings(Recipe, table)
 
 
-def _origin(key: str, given: dict[str, str]) -> str | None:
+def parse_overrides(kind: type[Kind], table: Mapping[str, Any], overrides: Sequence[str]) -> Kind:
+    """Settings of any class from a table and ``key=value`` overrides. Raises InputError that names the override with a wrong key or value."""
+    made, given = dict(table), {}
+    for one in overrides:
+        given[_apply(made, one)] = one
+    try:
+        return parse_settings(kind, made)
+    except SettingsError as error:
+        raise InputError(*_placed(error, given)) from None
+
+
+def _placed(error: SettingsError, given: Mapping[str, str], file: Path | None = None) -> list[Problem]:
+    """The problems of an error, each with the ``--set`` or the file that it comes from."""
+    return [
+        replace(problem, file=_origin(key, given) or _string(file)) for problem, key in zip(error.problems, error.keys, strict=True)
+    ]
+
+
+def _origin(key: str, given: Mapping[str, str]) -> str | None:
     """The ``--set`` that gave the value of ``key``, the table above it or something inside it; None when the file did."""
-    for name, override in reversed(given.items()):
+    for name, override in reversed(list(given.items())):
         if f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}."):
             return f"--set {override}"
     return None
