@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ def bar(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % 8], "hatch": HATCHES[number % 8], "edgecolor": "white", "linewidth": 0}
 
 
-def bars(axes: Axes, groups: Sequence[str], series: dict[str, Sequence[float]], *, digits: int = 3) -> None:
+def bars(axes: Axes, groups: Sequence[str], series: Mapping[str, Sequence[float]], *, digits: int = 3) -> None:
     """Grouped bars with their values above: ``series`` name -> a value a group."""
     width = 0.8 / len(series)
     for number, (name, values) in enumerate(series.items()):
@@ -77,10 +77,22 @@ def draw(path: Path, finding: str, *, rows: int, columns: int, size: tuple[float
         axes = figure.subplots(rows, columns, squeeze=False)
         figure.suptitle("\n".join(textwrap.wrap(finding, int(size[0] * 9.5))), x=0.01, ha="left", fontsize=13, fontweight="bold")
         yield figure, axes
+        for axis in figure.axes:
+            _plain_powers(axis)
         for text in figure.findobj(Text):
             text.set_text(drawable(text.get_text(), families))
         with atomic_write(path) as file:
             figure.savefig(file, format="png", metadata={"Software": None})
+
+
+def _plain_powers(axes: Axes) -> None:
+    """Ticks of a logarithmic axis as plain numbers: matplotlib writes them in a language that the style, which takes texts as they are, turns off."""
+    from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
+
+    for axis in (axes.xaxis, axes.yaxis):
+        if isinstance(axis.get_major_formatter(), LogFormatter):
+            axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
 
 
 def drawable(text: str, families: Sequence[str]) -> str:

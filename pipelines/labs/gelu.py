@@ -23,6 +23,7 @@ class GeluSettings(LabSettings):
 
     track: str = "event"
     recipe: str = "quick"
+    overrides: tuple[str, ...] = Field((), description="further settings of every run, e.g. encoder.num_layers=3")
     epochs: float = Field(9.0, gt=0)
     max_records: int = Field(1_000_000, ge=1)
     seeds: int = Field(2, ge=1, description="trainings of each form")
@@ -42,6 +43,7 @@ def run(work: Work[GeluSettings]) -> None:
                 settings.track,
                 recipe=settings.recipe,
                 overrides=[
+                    *settings.overrides,
                     f"encoder.activation={form}",
                     f"training.seed={settings.seed + number}",
                     f"training.epochs={settings.epochs}",
@@ -86,7 +88,7 @@ def _fits(step: float) -> Steps:
     }
     for power in (1, 2):
         for weight in ("uniform", "normal"):
-            fit: Any = fit_weighted("tanh", power=power, weight=weight)  # type: ignore[arg-type]
+            fit: Any = fit_weighted("tanh", power=power, weight=weight)
             constants[f"tanh, L{power} fit, {weight} weight"] = fit.ratio
     report = [
         {"target": row.target, "origin": f"{row.form} {row.origin}", "coefficient": row.coefficient, "error": row.error, "at": row.at}

@@ -54,8 +54,10 @@ class Training:
     best: Mapping[str, float]
     dev: Sequence[tuple[int, Mapping[str, float]]]
     loss: Sequence[tuple[int, float]]
+    spent: Sequence[float]
+    """Seconds of all steps up to each evaluation of ``dev``, evaluations not counted."""
     seconds: float
-    """Of the steps alone, without evaluations."""
+    """Of all steps, evaluations not counted."""
 
 
 @dataclass
@@ -231,12 +233,15 @@ def read_training(folder: Path) -> Training:
 
     figures = read_figures(folder)
     best = json.loads((folder / BEST).read_text(encoding="utf-8"))["dev"]
+    seconds = {row["step"]: row["seconds"] for row in figures.timing if "seconds" in row}  # a step done again after a resume counts once
+    dev = [(row["step"], scores_of(row)) for row in figures.evaluations]
     return Training(
         folder,
         best,
-        [(row["step"], scores_of(row)) for row in figures.evaluations],
-        [(row["step"], row["loss"]) for row in figures.steps if row.get("loss") is not None],
-        sum(row.get("seconds", 0.0) for row in figures.timing),
+        dev,
+        [(row["step"], row["loss"]) for row in figures.steps],
+        [sum(taken for step, taken in seconds.items() if step <= end) for end, _ in dev],
+        sum(seconds.values()),
     )
 
 
