@@ -22,7 +22,10 @@ BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#
 """Colours that colour-blind people tell apart (Okabe and Ito); in print they differ in lightness as well."""
 _STROKES = ((BLUE, "-", "o"), (GREEN, "--", "s"), (PINK, ":", "^"), (GREY, "-.", "D"))
 _NAMES = {"f1": "F1", "em": "EM"}
-_CHINESE_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "Noto Sans SC", "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC", "SimHei")
+_CHINESE_FONTS = (
+    *("Noto Sans CJK SC", "Source Han Sans SC", "Noto Sans SC", "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC", "SimHei"),
+    "Noto Sans CJK JP",  # what matplotlib reads of a collection whose first font this is; the others' characters are in it too
+)
 _SHIPPED_FONT = "Noto Sans SC Subset"
 _DRAWN = 2000
 """Points of a faint line at most, in pairs of lowest and highest: more than the picture has pixels show nothing more."""
