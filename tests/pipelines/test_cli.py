@@ -25,7 +25,7 @@ def lic(*arguments, cwd, **environment):
     )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["data", "check", "--help"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["data", "check", "--help"], ["--version"], ["lab"]])
 def test_help_loads_nothing_heavy(arguments, tmp_path):
     code = f"""
 import sys
@@ -42,7 +42,7 @@ print(code, sorted({HEAVY!r} & set(sys.modules)))
 def test_help_names_every_verb(capfd):
     assert run(["--help"]) == 0
     said = capfd.readouterr().out
-    verbs = "data preprocess train pretrain evaluate predict candidates tune ensemble submit score extract doctor explain"
+    verbs = "data preprocess train pretrain evaluate predict candidates tune ensemble submit score extract doctor explain lab"
     for verb in verbs.split():
         assert f" {verb} " in said
     assert run(["--version"]) == 0
