@@ -23,9 +23,9 @@ class AdaxSettings(LabSettings):
     track: str = "event"
     recipe: str = "quick"
     overrides: tuple[str, ...] = Field((), description="further settings of every run, e.g. encoder.num_layers=3")
-    rates: tuple[float, ...] = (2.5e-4, 5e-4, 1e-3, 2e-3)
+    rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3)
     head_factor: float = Field(4.0, gt=0, description="head rate over encoder rate")
-    epochs: float = Field(6.0, gt=0)
+    epochs: float = Field(4.0, gt=0)
     max_records: int = Field(1_000_000, ge=1)
     seeds: int = Field(1, ge=1)
     starts: int = Field(200, ge=1, description="points that descend among the dips")

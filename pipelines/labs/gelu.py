@@ -24,7 +24,7 @@ class GeluSettings(LabSettings):
     track: str = "event"
     recipe: str = "quick"
     overrides: tuple[str, ...] = Field((), description="further settings of every run, e.g. encoder.num_layers=3")
-    epochs: float = Field(9.0, gt=0)
+    epochs: float = Field(4.0, gt=0)
     max_records: int = Field(1_000_000, ge=1)
     seeds: int = Field(2, ge=1, description="trainings of each form")
     grid_step: float = Field(1e-5, gt=0)
