@@ -73,7 +73,8 @@ def test_replacement_penalty_and_two_passes_give_gradients():
     batch = KIT.collate(built, [0, 2, 3])
     plain = Gradients(built, built.parameters(), loop_settings(KIT.recipe.training), Ranks()).of([batch], step=0)
     built.clear_gradients()
-    target, every = {"replacement_rows": 1.0, "replacement_tokens": 0.9}, {"replacement_rows": 1.0, "replacement_tokens": 0.9, "replacement_pool": "all"}
+    target = {"replacement_rows": 1.0, "replacement_tokens": 0.9}
+    every = {**target, "replacement_pool": "all"}
     penalised = {"penalty_epsilon": 1.0}
     losses = set()
     for options in (target, every, penalised, {**target, **penalised}, {"rdrop": 1.0}):

@@ -14,7 +14,11 @@ from tasks.title.predictions import Prediction
 from tasks.title.records import TitleRecord, write_records
 
 TASK = get_task("title")
-ROWS = [TitleRecord("白露昨天得了一把旧伞,后来丢了.", "白露RBF得伞记", 1), TitleRecord("今天没有事", "无事", 2), TitleRecord("简宁丢了他的船票", "船票", 3)]
+ROWS = [
+    TitleRecord("白露昨天得了一把旧伞,后来丢了.", "白露RBF得伞记", 1),
+    TitleRecord("今天没有事", "无事", 2),
+    TitleRecord("简宁丢了他的船票", "船票", 3),
+]
 TITLES = st.text(st.sampled_from("白露得伞记rRbB .，"), max_size=10)
 
 
