@@ -81,7 +81,9 @@ def test_gold_comes_back_and_the_beginning_is_the_baseline(report):
     assert 0.1 < report("evaluate", "title", "--baseline", "--data", DATA)["bleu"] < 0.3
 
 
-def test_what_is_done_for_every_track_leaves_it_out(capfd):
+def test_what_is_done_for_every_track_leaves_it_out(tmp_path, capfd):
+    assert run(["demo", "title", "--folder", str(tmp_path / "demo")]) == 2 and not list(tmp_path.iterdir())
+    assert "LIC-T001" in capfd.readouterr().err
     for verb in ("predict", "evaluate"):
         assert run([verb]) == 2
         assert "LIC-U003" in capfd.readouterr().err
