@@ -65,7 +65,7 @@ def test_predicted_checked_and_scored(report):
 
 
 def test_beams_of_one_run_by_decode_settings(report):
-    scores = [report("evaluate", "title", "--set", f"decode.beam={beam}") for beam in (1, 2, 3)]
+    scores = [report("evaluate", "title", "--set", f"decode.beam={beam}") for beam in (1, 3)]
     assert all(0 <= one["bleu"] <= 1 for one in scores) and len({json.dumps(one["rouge_1"]) for one in scores}) > 1
 
 
