@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from ..console import progress
-from .images import Images, features_of, make_autoencoder, open_images, semi_axes, show
+from .estimator import draw_estimates, estimate, judge_estimates
+from .images import Distance, Images, distance_of, make_autoencoder, moments_of, open_images, semi_axes, show
 from .work import Lab, LabSettings, Steps, Work
 
-if TYPE_CHECKING:
-    from shared.generative.frechet import Features
-
-MODELS = {"ae": "AE", "bn": "AE + BN", "eae": "EAE", "vae": "VAE", "vae_tuned": "VAE, tuned"}
+MODELS = {"ae": "AE", "bn": "AE + BN", "eae": "EAE", "vae": "VAE", "vae_tuned": "tuned VAE"}
 """``bn``: the EAE with weight 0, which tells what batch normalisation does from what entropy does."""
 SHOWN = 32
 """Images of a kind that are kept for pictures."""
@@ -33,10 +31,11 @@ class EaeSettings(LabSettings):
     batch: int = Field(128, ge=4)
     learning_rate: float = Field(2e-3, gt=0)
     rise: float = Field(0.5, ge=0, le=1, description="share of the steps over which a weight rises from 0")
+    looks: int = Field(10, ge=1, description="at the entropy of the test codes, over the steps")
     seeds: int = Field(3, ge=1)
     eae_weights: tuple[float, ...] = (0.1, 0.3, 1.0)
     vae_weights: tuple[float, ...] = (0.03, 0.1, 0.3)
-    repeats: int = Field(20, ge=2, description="draws for each estimate of an entropy")
+    repeats: int = Field(10, ge=2, description="draws for each estimate of an entropy")
     points: tuple[int, ...] = (10, 30, 100, 300, 1000)
     dimensions: tuple[int, ...] = (1, 2, 5, 10, 20)
     neighbours: tuple[int, ...] = (1, 3, 8)
@@ -45,31 +44,49 @@ class EaeSettings(LabSettings):
 def run(work: Work[EaeSettings]) -> None:
     settings = work.settings
     images = open_images(settings.images, seed=settings.seed, most=settings.max_images)
-    estimates = work.step("estimator", lambda: _estimates(settings))
-    features, told = features_of(work, images, steps=min(400, 10 * settings.steps))
-    weights, tuning = _tune(work, images, features)
+    estimates = work.step(
+        "estimator",
+        lambda: estimate(settings.dimensions, settings.points, settings.neighbours, repeats=settings.repeats, seed=settings.seed),
+    )
+    distance, told = distance_of(work, images, steps=min(400, 3 * settings.steps))
+    weights, tuning = _tune(work, images, distance)
     found: dict[str, list[dict[str, Any]]] = {
         kind: [
-            work.step(f"{kind}-{number + 1}", lambda kind=kind, number=number: _train(settings, images, features, kind, weights[kind], number))
+            work.step(f"{kind}-{number + 1}", lambda kind=kind, number=number: _train(settings, images, distance, kind, weights[kind], number))
             for number in range(settings.seeds)
         ]
         for kind in MODELS
     }
-    floor = _frechet(features, images.train, images.test)
-    _draw_estimator(work, estimates)
+    floor = distance(images.train, images.test)
+    draw_estimates(work, estimates)
     _draw_pictures(work, images, found, floor)
     _draw_codes(work, found, tuning, weights)
     keys = ("error", "frechet_samples", "frechet_reconstructions", "entropy_gap", "ks", "correlation", "used")
-    means = {kind: {key: float(np.mean([one[key] for one in runs])) for key in keys} for kind, runs in found.items()}
-    spreads = {kind: {key: _spread([one[key] for one in runs]) for key in keys} for kind, runs in found.items()}
+    means, spreads = moments_of(found, keys)
     rows = [
-        [name, weights[kind], *(f"{means[kind][key]:.3f} ± {spreads[kind][key]:.3f}" for key in keys), float(np.mean([r["seconds"] for r in found[kind]]))]
+        [
+            name,
+            weights[kind],
+            *(f"{means[kind][key]:.3f} ± {spreads[kind][key]:.3f}" for key in keys),
+            float(np.mean([r["seconds"] for r in found[kind]])),
+        ]
         for kind, name in MODELS.items()
     ]
     best = min(("vae", "vae_tuned"), key=lambda kind: means[kind]["frechet_samples"])
     work.report(
         f"Autoencoders of {images.name}, {len(images.train)} images to train on, {len(images.test)} to test, codes of {settings.latent_size} numbers",
-        ["model", "weight", "squared error", "Fréchet, samples", "Fréchet, reconstr.", "entropy − normal", "KS", "correlation", "used dim.", "seconds"],
+        [
+            "model",
+            "weight",
+            "squared error",
+            "Fréchet, samples",
+            "Fréchet, reconstr.",
+            "entropy − normal",
+            "KS",
+            "correlation",
+            "used dim.",
+            "seconds",
+        ],
         rows,
         metrics={
             "models": {kind: {"weight": weights[kind], "mean": means[kind], "sd": spreads[kind]} for kind in MODELS},
@@ -88,18 +105,20 @@ def run(work: Work[EaeSettings]) -> None:
             f"entropy from there to {means['eae']['frechet_samples']:.2f}",
             f"tuned on the training half by the Fréchet distance of samples: the EAE's weight among {_listed(settings.eae_weights)}, "
             f"one VAE's among {_listed(settings.vae_weights)}; every weight rises from 0 over {settings.rise:.0%} of the steps",
-            _judge_estimator(estimates),
+            judge_estimates(estimates),
         ],
     )
 
 
-def _tune(work: Work[EaeSettings], images: Images, features: Features) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+def _tune(work: Work[EaeSettings], images: Images, distance: Distance) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """The weights, and the Fréchet distance of samples to the part of the training half that was not trained on, by kind and weight."""
     settings, half = work.settings, len(images.train) // 2
     parts = Images(images.name, images.train[:half], images.train[half:])
     tuning = {
         kind: {
-            f"{weight:g}": float(work.step(f"tune-{kind}-{weight:g}", lambda k=kind, w=weight: _train(settings, parts, features, k, w, 0))["frechet_samples"])
+            f"{weight:g}": float(
+                work.step(f"tune-{kind}-{weight:g}", lambda k=kind, w=weight: _train(settings, parts, distance, k, w, 0))["frechet_samples"]
+            )
             for weight in grid
         }
         for kind, grid in (("eae", settings.eae_weights), ("vae", settings.vae_weights))
@@ -108,7 +127,7 @@ def _tune(work: Work[EaeSettings], images: Images, features: Features) -> tuple[
     return {"ae": 0.0, "bn": 0.0, "eae": eae, "vae": 1.0, "vae_tuned": vae}, tuning
 
 
-def _train(settings: EaeSettings, images: Images, features: Features, kind: str, weight: float, number: int) -> Steps:
+def _train(settings: EaeSettings, images: Images, distance: Distance, kind: str, weight: float, number: int) -> Steps:
     """One model: what it makes of the test half. ``codes``: of a VAE, drawn from the ellipses, as their union shall be N(0, I)."""
     import paddle
 
@@ -140,7 +159,7 @@ def _train(settings: EaeSettings, images: Images, features: Features, kind: str,
             batch=settings.batch,
             learning_rate=settings.learning_rate,
             rise=settings.rise if weight else 0.0,
-            looks=10,
+            looks=settings.looks,
             seed=settings.seed + number,
             watch=watch,
         )
@@ -152,8 +171,8 @@ def _train(settings: EaeSettings, images: Images, features: Features, kind: str,
     normality = latent_normality(z)
     return {
         "error": float(np.square(back - images.test).sum(axis=(1, 2, 3)).mean()),
-        "frechet_samples": _frechet(features, samples, images.test),
-        "frechet_reconstructions": _frechet(features, back, images.test),
+        "frechet_samples": distance(samples, images.test),
+        "frechet_reconstructions": distance(back, images.test),
         "entropy_gap": entropy(z) - reference,
         "ks": float(normality.ks.max()),
         "ks_limit": normality.ks_limit,
@@ -168,69 +187,10 @@ def _train(settings: EaeSettings, images: Images, features: Features, kind: str,
     }
 
 
-def _frechet(features: Features, a: np.ndarray, b: np.ndarray) -> float:
-    from shared.generative.frechet import frechet_of
-
-    return frechet_of(features, a, b)
-
-
-def _estimates(settings: EaeSettings) -> Steps:
-    """Errors of the estimate, a dimension: by distribution and d, by n, by k and d."""
-    from shared.generative.entropy_bias import ENTROPIES, entropy_bias
-
-    most, first, small = max(settings.points), settings.neighbours[0], min(2, *settings.dimensions)
-    cases = {
-        "distributions": [(name, d, most, first) for name in ENTROPIES for d in settings.dimensions],
-        "points": [("normal", small, n, first) for n in settings.points],
-        "neighbours": [("normal", d, most, k) for k in settings.neighbours for d in settings.dimensions],
-    }
-    found: dict[str, list[dict[str, Any]]] = {}
-    with progress("entropies estimated") as advance:
-        for done, (name, parts) in enumerate(cases.items(), 1):
-            found[name] = [entropy_bias(*case, repeats=settings.repeats, seed=settings.seed)._asdict() for case in parts]
-            advance(done, len(cases))
-    return found
-
-
-def _draw_estimator(work: Work[EaeSettings], estimates: dict[str, list[dict[str, Any]]]) -> None:
-    from .figures import stroke
-
-    most, first = max(work.settings.points), work.settings.neighbours[0]
-    with work.figure("estimator", _judge_estimator(estimates), columns=3, size=(13, 4.6)) as (_, axes):
-        for axis, key, by, title in (
-            (axes[0, 0], "distributions", "distribution", f"by distribution, n = {most}, k = {first}"),
-            (axes[0, 2], "neighbours", "k", f"by neighbour k, normal, n = {most}"),
-        ):
-            for number, value in enumerate(dict.fromkeys(row[by] for row in estimates[key])):
-                part = [row for row in estimates[key] if row[by] == value]
-                label = value if by == "distribution" else f"k = {value}"
-                axis.plot([row["d"] for row in part], [row["exact"] / row["d"] for row in part], **stroke(number), label=label)
-            axis.set(xlabel="dimensions d", ylabel="estimate − truth, nats a dimension", title=title)
-        part, n = estimates["points"], [row["n"] for row in estimates["points"]]
-        for number, (key, label) in enumerate((("exact", "exact, ψ(n)"), ("approximate", "approximate, log(n − 1)"))):
-            axes[0, 1].plot(n, [row[key] / row["d"] for row in part], **stroke(number), label=label)
-        low, high = ([(row["exact"] + sign * row["deviation"]) / row["d"] for row in part] for sign in (-1, 1))
-        axes[0, 1].fill_between(n, low, high, alpha=0.15, label="± deviation of one estimate")
-        axes[0, 1].set(xlabel="points n", ylabel="estimate − truth, nats a dimension", title=f"by points and constants, normal, d = {part[0]['d']}")
-        axes[0, 1].set_xscale("log")
-        for axis in axes[0]:
-            axis.axhline(0.0, color="black", linewidth=0.8)
-            axis.legend(fontsize=9)
-
-
-def _judge_estimator(estimates: dict[str, list[dict[str, Any]]]) -> str:
-    worst = max(estimates["distributions"], key=lambda row: abs(row["exact"] / row["d"]))
-    few = estimates["points"][0]
-    return (
-        f"The entropy estimate is furthest off for {worst['distribution']} points in {worst['d']} dimensions ({worst['exact'] / worst['d']:+.2f} nats each, "
-        f"n = {worst['n']}); exact constants move it by {(few['exact'] - few['approximate']) / few['d']:+.3f} at n = {few['n']}"
-    )
-
-
 def _draw_pictures(work: Work[EaeSettings], images: Images, found: dict[str, list[dict[str, Any]]], floor: float) -> None:
     best = min(MODELS, key=lambda kind: np.mean([one["frechet_samples"] for one in found[kind]]))
-    title = f"Samples of the {MODELS[best]} are nearest to images; the Fréchet distance of two halves of the data is {floor:.2f}"
-    with work.figure("pictures", title, rows=3, columns=len(MODELS), size=(15, 8.2)) as (_, axes):
+    title = f"Samples of the {MODELS[best]} are nearest to the images; the Fréchet distance of two halves of the data is {floor:.2f}"
+    with work.figure("pictures", title, rows=3, columns=len(MODELS), size=(15, 6.2)) as (_, axes):
         for column, (kind, name) in enumerate(MODELS.items()):
             one = found[kind][0]
             half = one["reconstructions"]
@@ -240,8 +200,10 @@ def _draw_pictures(work: Work[EaeSettings], images: Images, found: dict[str, lis
             show(axes[2, column], one["between"], 8, "between two test images")
 
 
-def _draw_codes(work: Work[EaeSettings], found: dict[str, list[dict[str, Any]]], tuning: dict[str, dict[str, float]], weights: dict[str, float]) -> None:
-    from .figures import stroke
+def _draw_codes(
+    work: Work[EaeSettings], found: dict[str, list[dict[str, Any]]], tuning: dict[str, dict[str, float]], weights: dict[str, float]
+) -> None:
+    from .figures import logarithmic, stroke
 
     first = {kind: runs[0] for kind, runs in found.items()}
     x = np.linspace(-4, 4, 41)
@@ -263,7 +225,7 @@ def _draw_codes(work: Work[EaeSettings], found: dict[str, list[dict[str, Any]]],
         for number, (kind, grid) in enumerate(tuning.items()):
             axes[0, 2].plot([float(weight) for weight in grid], list(grid.values()), **stroke(number), label=kind.upper())
         axes[0, 2].set(xlabel="weight of the regulariser", ylabel="Fréchet distance of samples", title="tuning, on a part of the training half")
-        axes[0, 2].set_xscale("log")
+        logarithmic(axes[0, 2], [float(weight) for weight in dict.fromkeys([*tuning["eae"], *tuning["vae"]])])
         for axis in axes[0]:
             axis.legend(fontsize=9)
 
@@ -275,10 +237,6 @@ def _compare(what: str, key: str, means: dict[str, dict[str, float]], spreads: d
     return f"{what}: the EAE's are {told} the best VAE's ({MODELS[vae]}), {own:.3f} against {other:.3f}; seeds alone move this by {noise:.3f}"
 
 
-def _spread(values: list[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-
-
 def _listed(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
@@ -287,6 +245,8 @@ QUICK = {
     "steps": 20,
     "batch": 64,
     "seeds": 1,
+    "looks": 2,
+    "max_images": 300,
     "eae_weights": (0.3,),
     "vae_weights": (0.1,),
     "widths": (32,),

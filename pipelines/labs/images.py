@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from shared.generative import VAE, Autoencoder
-    from shared.generative.frechet import Features
 
+Numbers = dict[str, dict[str, float]]
+Distance = Callable[[np.ndarray, np.ndarray], float]
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FEWEST = 100
 """Images of a folder: with fewer a half has fewer images than a covariance of 32 features needs."""
@@ -41,7 +43,7 @@ class Images(NamedTuple):
 
 
 def open_images(folder: str, *, seed: int, most: int) -> Images:
-    """Two halves, drawn under ``seed``, of scikit-learn's digits (no folder named) or of a folder, at most ``most`` images of it."""
+    """Two halves, drawn under ``seed``, of at most ``most`` images: scikit-learn's digits where no folder is named, or a folder's."""
     labels = None
     if folder:
         images, name = read_images(Path(folder), seed=seed, most=most), Path(folder).name
@@ -50,8 +52,8 @@ def open_images(folder: str, *, seed: int, most: int) -> Images:
 
         digits = load_digits()
         images, labels, name = (digits.images[:, None] / 16).astype("float32"), digits.target.astype("int64"), "digits"  # [n, 1, 8, 8], [n]
-    order = np.random.default_rng(seed).permutation(len(images))
-    half = len(images) // 2
+    order = np.random.default_rng(seed).permutation(len(images))[:most]
+    half = len(order) // 2
     train, test = order[:half], order[half : 2 * half]
     if labels is None:
         return Images(name, images[train], images[test])
@@ -109,23 +111,24 @@ def read_images(folder: Path, *, seed: int, most: int) -> np.ndarray:
     return np.ascontiguousarray((np.stack(whole) / 255).astype("float32").transpose(0, 3, 1, 2))  # [n, c, h, w]
 
 
-def features_of(work: Work[Any], images: Images, *, steps: int) -> tuple[Features, str]:
-    """What Fréchet distances are taken in, fitted on the training half: a classifier where there are labels, else principal components.
+def distance_of(work: Work[Any], images: Images, *, steps: int) -> tuple[Distance, str]:
+    """The Fréchet distance of images a and b in features fitted on the training half, and what a report says of these features.
 
-    Second what a report says of it.
+    They are a classifier's where there are labels, else principal components.
     """
     import paddle
 
-    from shared.generative.frechet import Classifier, PrincipalFeatures, train_classifier
+    from shared.generative.frechet import Classifier, PrincipalFeatures, frechet_of, train_classifier
 
     if images.train_labels is None:
-        return PrincipalFeatures(images.train, size=32), "32 principal components of the training half (no labels: a weaker measure)"
+        linear = PrincipalFeatures(images.train, size=32)
+        return lambda a, b: frechet_of(linear, a, b), "32 principal components of the training half (no labels: a weaker measure)"
     train, labels = images.train, images.train_labels
     kept = work.step("classifier", lambda: {name: value.numpy() for name, value in train_classifier(train, labels, steps=steps).state_dict().items()})
     model = Classifier(math.prod(images.shape), int(labels.max()) + 1)
     model.set_state_dict({name: paddle.to_tensor(value) for name, value in kept.items()})
     right = model.accuracy(images.test, images.test_labels) if images.test_labels is not None else 0.0
-    return model, f"the 32 features of a classifier of the training half ({right:.1%} right on the test half)"
+    return lambda a, b: frechet_of(model, a, b), f"the 32 features of a classifier of the training half ({right:.1%} right on the test half)"
 
 
 def make_autoencoder(kind: str, shape: list[int], latent_size: int, widths: tuple[int, ...], *, weight: float = 0.0) -> Autoencoder:
@@ -139,6 +142,13 @@ def make_autoencoder(kind: str, shape: list[int], latent_size: int, widths: tupl
         return VAE(MLP([numbers, *widths, 2 * latent_size]), decoder, latent_size, heads=False, regularizer=regularizer, weight=weight)
     encoder = MLP([numbers, *widths, latent_size])
     return EAE(encoder, decoder, weight=weight) if kind == "eae" else Autoencoder(encoder, decoder)
+
+
+def moments_of(found: Mapping[str, Sequence[Mapping[str, Any]]], keys: Sequence[str]) -> tuple[Numbers, Numbers]:
+    """Mean and deviation (0 of one) over the seeds, by kind of model and key."""
+    values = {kind: {key: [float(one[key]) for one in runs] for key in keys} for kind, runs in found.items()}
+    means = {kind: {key: float(np.mean(each)) for key, each in row.items()} for kind, row in values.items()}
+    return means, {kind: {key: float(np.std(each, ddof=1)) if len(each) > 1 else 0.0 for key, each in row.items()} for kind, row in values.items()}
 
 
 def semi_axes(model: VAE, images: np.ndarray) -> np.ndarray:
@@ -163,6 +173,5 @@ def tiles(images: np.ndarray, columns: int) -> np.ndarray:
 def show(axes: Axes, images: np.ndarray, columns: int, title: str = "") -> None:
     """Draws tiles without ticks; of one channel, 0 is black and 1 white."""
     axes.imshow(tiles(images, columns), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
     axes.set_title(title, fontsize=10)
-    axes.grid(visible=False)
+    axes.set_axis_off()

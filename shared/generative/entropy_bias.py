@@ -28,7 +28,7 @@ _DRAWS: dict[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarray]] 
 
 
 class EntropyBias(NamedTuple):
-    """``exact`` and ``approximate``: mean estimate by either constants minus the truth; ``deviation`` of one estimate. In nats, of all d dimensions."""
+    """``exact`` and ``approximate``: mean estimate by either constants minus the truth; ``deviation``: of one estimate. In nats, for all d."""
 
     distribution: str
     d: int

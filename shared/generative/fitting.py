@@ -35,7 +35,7 @@ def fit(
     """Trains ``model`` in place on ``data`` [n, ...] by Adam, whose rate falls evenly to 0, and leaves it in evaluation mode.
 
     A batch holds no example twice, since an entropy of neighbours would take the two for a clump; what is left of an epoch and makes no
-    whole batch waits for the next. With fewer than ``batch`` examples all of them are the batch. 
+    whole batch waits for the next. With fewer than ``batch`` examples all of them are the batch.
     ``clip``: the largest norm of the gradients.
     ``rise``: the share of the steps over which the model's ``weight`` rises evenly from 0 (the advice below article 7343); it ends as it began.
     ``watch(step)`` is called at every look and before the first step, in evaluation mode and without gradients.
