@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from pydantic import Field
 
 from ..console import progress
 from .estimator import draw_estimates, estimate, judge_estimates
-from .images import Distance, Images, distance_of, make_autoencoder, moments_of, open_images, semi_axes, show
+from .images import Distance, Images, distance_of, make_autoencoder, moments_of, open_images, semi_axes, show, train_each
 from .work import Lab, LabSettings, Steps, Work
 
 MODELS = {"ae": "AE", "bn": "AE + BN", "eae": "EAE", "vae": "VAE", "vae_tuned": "tuned VAE"}
@@ -44,32 +45,20 @@ class EaeSettings(LabSettings):
 def run(work: Work[EaeSettings]) -> None:
     settings = work.settings
     images = open_images(settings.images, seed=settings.seed, most=settings.max_images)
-    estimates = work.step(
-        "estimator",
-        lambda: estimate(settings.dimensions, settings.points, settings.neighbours, repeats=settings.repeats, seed=settings.seed),
-    )
+    points = settings.dimensions, settings.points, settings.neighbours
+    estimates = work.step("estimator", partial(estimate, *points, repeats=settings.repeats, seed=settings.seed))
     distance, told = distance_of(work, images, steps=min(400, 3 * settings.steps))
     weights, tuning = _tune(work, images, distance)
-    found: dict[str, list[dict[str, Any]]] = {
-        kind: [
-            work.step(f"{kind}-{number + 1}", lambda kind=kind, number=number: _train(settings, images, distance, kind, weights[kind], number))
-            for number in range(settings.seeds)
-        ]
-        for kind in MODELS
-    }
+    found = train_each(work, MODELS, settings.seeds, lambda kind, number: _train(settings, images, distance, kind, weights[kind], number))
     floor = distance(images.train, images.test)
     draw_estimates(work, estimates)
     _draw_pictures(work, images, found, floor)
     _draw_codes(work, found, tuning, weights)
     keys = ("error", "frechet_samples", "frechet_reconstructions", "entropy_gap", "ks", "correlation", "used")
     means, spreads = moments_of(found, keys)
+    seconds = {kind: [one["seconds"] for one in runs] for kind, runs in found.items()}
     rows = [
-        [
-            name,
-            weights[kind],
-            *(f"{means[kind][key]:.3f} ± {spreads[kind][key]:.3f}" for key in keys),
-            float(np.mean([r["seconds"] for r in found[kind]])),
-        ]
+        [name, weights[kind], *(f"{means[kind][key]:.3f} ± {spreads[kind][key]:.3f}" for key in keys), float(np.mean(seconds[kind]))]
         for kind, name in MODELS.items()
     ]
     best = min(("vae", "vae_tuned"), key=lambda kind: means[kind]["frechet_samples"])
@@ -94,7 +83,7 @@ def run(work: Work[EaeSettings]) -> None:
             "tuning": tuning,
             "estimator": estimates,
         },
-        timing={"seconds": {kind: [one["seconds"] for one in runs] for kind, runs in found.items()}},
+        timing={"seconds": seconds},
         findings=[
             f"Fréchet distances are taken in {told}; the two halves themselves are {floor:.3f} apart. ± is the deviation of {settings.seeds} seeds",
             _compare("samples", "frechet_samples", means, spreads, best),
@@ -114,16 +103,12 @@ def _tune(work: Work[EaeSettings], images: Images, distance: Distance) -> tuple[
     """The weights, and the Fréchet distance of samples to the part of the training half that was not trained on, by kind and weight."""
     settings, half = work.settings, len(images.train) // 2
     parts = Images(images.name, images.train[:half], images.train[half:])
-    tuning = {
-        kind: {
-            f"{weight:g}": float(
-                work.step(f"tune-{kind}-{weight:g}", lambda k=kind, w=weight: _train(settings, parts, distance, k, w, 0))["frechet_samples"]
-            )
-            for weight in grid
-        }
-        for kind, grid in (("eae", settings.eae_weights), ("vae", settings.vae_weights))
-    }
-    eae, vae = (float(min(grid, key=lambda weight: grid[weight])) for grid in (tuning["eae"], tuning["vae"]))
+    tuning: dict[str, dict[str, float]] = {"eae": {}, "vae": {}}
+    for kind, grid in (("eae", settings.eae_weights), ("vae", settings.vae_weights)):
+        for weight in grid:
+            step = work.step(f"tune-{kind}-{weight:g}", partial(_train, settings, parts, distance, kind, weight, 0))
+            tuning[kind][f"{weight:g}"] = float(step["frechet_samples"])
+    eae, vae = (float(min(tuning[kind], key=tuning[kind].__getitem__)) for kind in ("eae", "vae"))
     return {"ae": 0.0, "bn": 0.0, "eae": eae, "vae": 1.0, "vae_tuned": vae}, tuning
 
 

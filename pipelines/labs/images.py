@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 from shared.errors import InputError, Problem, input_error
 
 from ..console import say
-from .work import Work
+from .work import Steps, Work
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,6 +143,11 @@ def make_autoencoder(kind: str, shape: list[int], latent_size: int, widths: tupl
         return VAE(MLP([numbers, *widths, 2 * latent_size]), decoder, latent_size, heads=False, regularizer=regularizer, weight=weight)
     encoder = MLP([numbers, *widths, latent_size])
     return EAE(encoder, decoder, weight=weight) if kind == "eae" else Autoencoder(encoder, decoder)
+
+
+def train_each(work: Work[Any], kinds: Iterable[str], seeds: int, train: Callable[[str, int], Steps]) -> dict[str, list[dict[str, Any]]]:
+    """What ``train(kind, number)`` returns, by kind and seed; a step each, so that an interruption loses one training at most."""
+    return {kind: [work.step(f"{kind}-{number + 1}", partial(train, kind, number)) for number in range(seeds)] for kind in kinds}
 
 
 def moments_of(found: Mapping[str, Sequence[Mapping[str, Any]]], keys: Sequence[str]) -> tuple[Numbers, Numbers]:

@@ -42,7 +42,7 @@ class TextSettings(LabSettings):
     )
 
 
-def read_sentences(work: Work[TextSettings]) -> tuple[list[str], list[str]]:
+def read_sentences(work: Work[Any]) -> tuple[list[str], list[str]]:
     """Short sentences of the tracks' train and dev files, each once; those of dev are not among the others."""
     from tasks.official import find_split
     from tasks.registry import get_task
@@ -158,7 +158,7 @@ def _lines(texts: list[list[str]], known: set[str], steps: int) -> list[list[Any
     ]
 
 
-def draw_texts(work: Work[TextSettings], written: list[dict[str, Any]]) -> None:
+def draw_texts(work: Work[Any], written: list[dict[str, Any]]) -> None:
     from .figures import stroke
 
     title = "Dimensions of the text VAE's latent with a KL above .1: " + ", ".join(f"{one['active']} ({one['run']})" for one in written)

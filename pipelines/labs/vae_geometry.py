@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from ..console import progress
-from .images import Distance, Images, distance_of, make_autoencoder, moments_of, open_images, semi_axes, show
+from .images import Distance, Images, distance_of, make_autoencoder, moments_of, open_images, semi_axes, show, train_each
 from .text_vae import TextRun, TextSettings, draw_texts, judge_texts, read_sentences, text_table, write_texts
 from .work import Lab, Steps, Work
 
@@ -37,20 +38,13 @@ def run(work: Work[GeometrySettings]) -> None:
     images = open_images(settings.images, seed=settings.seed, most=settings.max_images)
     _draw_toys(work)
     distance, told = distance_of(work, images, steps=min(400, 10 * settings.steps))
-    found: dict[str, list[dict[str, Any]]] = {
-        kind: [
-            work.step(f"{kind}-{number + 1}", lambda kind=kind, number=number: _train(settings, images, distance, kind, number))
-            for number in range(settings.seeds)
-        ]
-        for kind in MODELS
-    }
+    found = train_each(work, MODELS, settings.seeds, partial(_train, settings, images, distance))
     floor = distance(images.train, images.test)
     _draw_ellipses(work, images, found)
     _draw_plane(work, found)
     sentences, held_out = read_sentences(work)
-    written = [
-        work.step(f"text-{number + 1}", lambda one=one: write_texts(settings, one, sentences, held_out)) for number, one in enumerate(settings.texts)
-    ]
+    texts = enumerate(settings.texts, 1)
+    written = [work.step(f"text-{number}", partial(write_texts, settings, one, sentences, held_out)) for number, one in texts]
     draw_texts(work, written)
     keys = ("error", "frechet", "disc", "normal", "sigma", "moment_1", "moment_2")
     means, spreads = moments_of(found, keys)
@@ -143,10 +137,9 @@ def _draw_toys(work: Work[GeometrySettings]) -> None:
     shapes = {kind: toy_shape(kind, seed=work.settings.seed) for kind in SHAPES}
     said = {kind: describe_shape(codes) for kind, codes in shapes.items()}
     right = sum(said[kind].kind == kind for kind in SHAPES)
-    with work.figure("toys", f"The diagnostics name {right} of the article's 4 regions right; only the disc is covered", columns=4, size=(13, 4)) as (
-        _,
-        axes,
-    ):
+    covered = ", ".join(kind for kind in SHAPES if said[kind].disc > 0.8) or "none"
+    title = f"The diagnostics name {right} of the article's 4 regions right; covered to four fifths: {covered}"
+    with work.figure("toys", title, columns=4, size=(13, 4)) as (_, axes):
         for axis, (kind, codes) in zip(axes[0], shapes.items(), strict=True):
             axis.scatter(*codes.T, s=6, color=COLOURS[0])
             found = said[kind]
@@ -154,7 +147,7 @@ def _draw_toys(work: Work[GeometrySettings]) -> None:
             axis.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal", xlabel="first code", ylabel="second code")
 
 
-def _draw_ellipses(work: Work[GeometrySettings], images: Images, found: dict[str, list[dict[str, Any]]]) -> None:
+def _draw_ellipses(work: Work[Any], images: Images, found: dict[str, list[dict[str, Any]]]) -> None:
     """Above one ellipse an example with the places that none reaches, below one a label."""
     from matplotlib.collections import LineCollection
     from matplotlib.patches import Circle
@@ -164,23 +157,21 @@ def _draw_ellipses(work: Work[GeometrySettings], images: Images, found: dict[str
     from .figures import COLOURS, DASHES
 
     first = {kind: runs[0] for kind, runs in found.items()}
-    title = ", ".join(f"{MODELS[kind]} {one['normal']:.0%}" for kind, one in first.items())
-    with work.figure("ellipses", f"Share of N(0, I) that the ellipses of the training half cover: {title}", rows=2, columns=3, size=(14, 9.6)) as (
-        _,
-        axes,
-    ):
+    shares = "; ".join(f"{MODELS[kind]}: {one['normal']:.0%}" for kind, one in first.items())
+    title = f"Share of N(0, I) that the ellipses of the training half cover – {shares}"
+    with work.figure("ellipses", title, rows=2, columns=3, size=(14, 9.6)) as (_, axes):
         for column, (kind, one) in enumerate(first.items()):
             drawn = ellipses(one["mu"][:250], one["drawn"][:250])
             axes[0, column].add_collection(LineCollection(list(drawn.outlines), colors=COLOURS[0], linewidths=0.6, alpha=0.6))
             axes[0, column].scatter(*one["holes"].T, s=4, color=COLOURS[1], label="points of N(0, I) in no ellipse")
             axes[0, column].set_title(f"{MODELS[kind]}: {len(drawn.centres)} images", fontsize=11)
             labels = np.zeros(len(one["test_mu"]), dtype=int) if images.test_labels is None else images.test_labels
-            groups = group_ellipses(one["test_mu"], labels, one["test_sigma"] if kind != "ae" else None)
+            groups = group_ellipses(one["test_mu"], labels.tolist(), one["test_sigma"] if kind != "ae" else None)
             for number, outline in enumerate(groups.outlines):
                 axes[1, column].plot(*outline.T, color=COLOURS[number % 8], linestyle=DASHES[number % 8])
                 if images.test_labels is not None:
                     axes[1, column].annotate(str(groups.labels[number]), groups.centres[number], ha="center", va="center", fontweight="bold")
-            axes[1, column].set_title(f"{MODELS[kind]}: mean ± deviation of each label, test half", fontsize=11)
+            axes[1, column].set_title(f"{MODELS[kind]}: mean ± deviation by label", fontsize=11)
             for axis in axes[:, column]:
                 axis.add_patch(Circle((0.0, 0.0), 1.0, fill=False, color="black", linewidth=1.2, label="unit circle"))
                 axis.set(aspect="equal", xlabel="first code", ylabel="second code")
