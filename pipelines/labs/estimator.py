@@ -15,10 +15,10 @@ def estimate(dimensions: Sequence[int], points: Sequence[int], neighbours: Seque
     """Errors of the estimate (:class:`EntropyBias`): ``distributions`` by d with most points, ``points`` by n, ``neighbours`` by k and d."""
     from shared.generative.entropy_bias import ENTROPIES, entropy_bias
 
-    most, first, small = max(points), neighbours[0], min(2, *dimensions)
+    most, first, middle = max(points), neighbours[0], dimensions[len(dimensions) // 2]
     cases = {
         "distributions": [(name, d, most, first) for name in ENTROPIES for d in dimensions],
-        "points": [("normal", small, n, first) for n in points],
+        "points": [("normal", middle, n, first) for n in points],
         "neighbours": [("normal", d, most, k) for k in neighbours[1:] for d in dimensions],
     }
     total, done = sum(map(len, cases.values())), 0
@@ -26,7 +26,8 @@ def estimate(dimensions: Sequence[int], points: Sequence[int], neighbours: Seque
     with progress("entropies estimated") as advance:
         for name, parts in cases.items():
             for case in parts:
-                found[name].append(entropy_bias(*case, repeats=repeats, seed=seed)._asdict())
+                draws = repeats * min(20, most // case[2])  # few points: one estimate says little and costs little
+                found[name].append(entropy_bias(*case, repeats=draws, seed=seed)._asdict())
                 done += 1
                 advance(done, total)
     found["neighbours"] = [row for row in found["distributions"] if row["distribution"] == "normal"] + found["neighbours"]

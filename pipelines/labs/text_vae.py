@@ -27,11 +27,13 @@ class TextSettings(LabSettings):
     """Which sentences, and trainings of a small VAE from scratch on them."""
 
     tracks: tuple[Literal["event", "relation"], ...] = ("event", "relation")
-    characters: int = Field(24, ge=4, description="longer sentences are left out")
+    characters: int = Field(18, ge=4, description="longer sentences are left out")
     max_texts: int = Field(1500, ge=20)
     text_latent: int = Field(16, ge=1)
-    text_width: int = Field(96, ge=8)
-    text_steps: int = Field(900, ge=1)
+    text_width: int = Field(64, ge=8)
+    text_steps: int = Field(700, ge=1)
+    text_batch: int = Field(32, ge=2)
+    text_learning_rate: float = Field(3e-3, gt=0)
     text_rise: float = Field(0.5, ge=0, le=1, description="share of the steps over which the weight rises from 0")
     pairs: int = Field(10, ge=1)
     between: int = Field(7, ge=3, description="steps of an interpolation, its two ends among them")
@@ -105,8 +107,8 @@ def write_texts(settings: TextSettings, one: TextRun, sentences: list[str], othe
             made,
             own,
             steps=settings.text_steps,
-            batch=64,
-            learning_rate=3e-3,
+            batch=settings.text_batch,
+            learning_rate=settings.text_learning_rate,
             rise=settings.text_rise,
             clip=5.0,
             seed=settings.seed,
