@@ -219,7 +219,8 @@ def _compare(what: str, key: str, means: dict[str, dict[str, float]], spreads: d
     own, other = means["eae"][key], means[vae][key]
     noise = max(spreads["eae"][key], spreads[vae][key])
     told = "better than" if own < other - noise else "worse than" if own > other + noise else "as good as"
-    return f"{what}: the EAE's are {told} the best VAE's ({MODELS[vae]}), {own:.3f} against {other:.3f}; seeds alone move this by {noise:.3f}"
+    sure = f"seeds alone move this by {noise:.3f}" if noise else "of one seed, so that nothing says how sure this is"
+    return f"{what}: the EAE's are {told} the best VAE's ({MODELS[vae]}), {own:.3f} against {other:.3f}, {sure}"
 
 
 def _listed(values: tuple[float, ...]) -> str:

@@ -47,7 +47,7 @@ def run(work: Work[GeometrySettings]) -> None:
     written = [work.step(f"text-{number}", partial(write_texts, settings, one, sentences, held_out)) for number, one in texts]
     draw_texts(work, written)
     keys = ("error", "frechet", "disc", "normal", "sigma", "moment_1", "moment_2")
-    means, spreads = moments_of(found, keys)
+    means, spreads = moments_of(found, (*keys, "redundant"))
     rows = [[name, *(f"{means[kind][key]:.3f} ± {spreads[kind][key]:.3f}" for key in keys), found[kind][0]["shape"]] for kind, name in MODELS.items()]
     best = max(range(len(written)), key=lambda place: written[place]["exact"])
     work.report(
@@ -73,6 +73,8 @@ def run(work: Work[GeometrySettings]) -> None:
             f"of N(0, I) it is {means['vae']['normal']:.0%}, {means['vae_simple']['normal']:.0%} and {means['ae']['normal']:.0%}",
             f"E[mu²] + E[sigma²], 1 for N(0, I): KL {means['vae']['moment_1']:.2f} and {means['vae']['moment_2']:.2f}, "
             f"simple {means['vae_simple']['moment_1']:.2f} and {means['vae_simple']['moment_2']:.2f}",
+            "redundant dimensions, and trainings with a hole in the middle of the disc: "
+            + ", ".join(f"{MODELS[kind]} {means[kind]['redundant']:g}, {sum(one['at_centre'] for one in found[kind])}" for kind in MODELS),
             _compare_regularizers(means, spreads),
             *judge_texts(settings, written),
         ],
