@@ -49,6 +49,13 @@ def bars(axes: Axes, groups: Sequence[str], series: Mapping[str, Sequence[float]
         axes.legend(loc="best", fontsize=9)
 
 
+def logarithmic(axes: Axes, values: Sequence[float]) -> None:
+    """A logarithmic x axis with a tick at each of ``values``, written as they are."""
+    axes.set_xscale("log")
+    axes.set_xticks(list(values), [f"{value:g}" for value in values])
+    axes.minorticks_off()
+
+
 def image(axes: Axes, values: Any, *, unit: str = "", colours: str = SEQUENTIAL, **options: Any) -> None:
     """A matrix [rows, columns] as a heat map with its scale; ``unit`` names what the colours mean."""
     drawn = axes.imshow(values, cmap=colours, aspect=options.pop("aspect", "auto"), interpolation="nearest", **options)

@@ -169,8 +169,9 @@ class Work(Generic[Kind]):
         metrics: Mapping[str, Any],
         findings: Sequence[str],
         timing: Mapping[str, Any] | None = None,
+        more: Sequence[tuple[str, Sequence[str], Sequence[Sequence[Any]]]] = (),
     ) -> None:
-        """Writes metrics.json, timing.json (what no seed decides) and README.md, and prints the table."""
+        """Writes metrics.json, timing.json (what no seed decides) and README.md, and prints the tables; ``more`` are title, columns and rows."""
         from shared.files import write_json, write_text
 
         write_json(self.folder / METRICS, metrics)
@@ -178,13 +179,16 @@ class Work(Generic[Kind]):
             write_json(self.folder / TIMING, timing)
         form = "quick form: it shows that the lab works, not what the article claims" if self.quick else f"data: {self.data.name}"
         lines = [f"# lic lab {self.name}", "", f"{title} ({form}).", "", *_markdown(columns, rows), ""]
+        for name, head, body in more:
+            lines += [f"{name}.", "", *_markdown(head, body), ""]
         lines += [text for finding in findings for text in (f"- {finding}",)]
         for file, finding in self.pictures:
             lines += ["", f"![{finding}]({file})"]
         told = ", ".join(f"{key} = {value}" for key, value in self.settings.model_dump().items())
         lines += ["", f"Settings: {told}. Figures: [{METRICS}]({METRICS}){f', times: [{TIMING}]({TIMING})' if timing else ''}.", ""]
         write_text(self.folder / REPORT, "\n".join(lines))
-        table(title, list(columns), [list(row) for row in rows])
+        for name, head, body in ((title, columns, rows), *more):
+            table(name, list(head), [list(row) for row in body])
         for finding in findings:
             print(f"- {finding}")
 
