@@ -32,7 +32,7 @@ class Candidates(Protocol):
     """Of one track. A prediction is the track's own ``Prediction``, a candidate one of a low probability perhaps."""
 
     ranked: bool
-    """Of a text the first prediction alone counts (reading): candidates are ranked, and no threshold is asked."""
+    """Of a text the first prediction alone counts (reading, title): candidates are ranked, and no threshold is asked."""
     with_plain: bool
     """What decoding finds without a floor is not all among what it finds with one, and belongs to the candidates too."""
 
@@ -85,6 +85,45 @@ class Candidates(Protocol):
     def credit(self, record: Any, candidates: Sequence[Any]) -> list[float]:
         """How right each candidate is by itself, 0 to 1; 1 for one that the metric takes for gold."""
         ...
+
+
+class RankedTexts:
+    """What the candidates of tracks share whose prediction is a list of texts, the best first, of which the first one counts.
+
+    A track gives the rest of :class:`Candidates`: ``evidence``, ``key``, ``as_row``, ``from_row`` and ``credit``. A prediction begins with its
+    ``text`` and ends with its ``probability``.
+    """
+
+    ranked = True
+    with_plain = False
+
+    def label(self, prediction: Any) -> Label:
+        return ()
+
+    def shares(self: Any, candidates: Sequence[Any]) -> dict[Hashable, float]:
+        """Of every text, where the probabilities of the list are made to sum to 1; equal texts count together."""
+        whole = math.fsum(one.probability for one in candidates)
+        by_text: dict[Hashable, list[float]] = {}
+        for one in candidates:
+            by_text.setdefault(self.key(one), []).append(one.probability / whole if whole > 0 else 1 / len(candidates))
+        return {key: math.fsum(some) for key, some in by_text.items()}
+
+    def merge(self: Any, members: Sequence[Sequence[Any]], weights: Sequence[float]) -> list[Any]:
+        """n-best lists by text, the most probable first."""
+        found = merged(members, weights, self)
+        if len(active_members(weights)) == 1:
+            return found
+        return sorted(found, key=lambda one: (-one.probability, len(one.text), *one[1:-1], one.text))
+
+    def choose(self, candidates: Sequence[Any], threshold: Callable[[Label], float]) -> list[Any]:
+        return list(candidates)
+
+    def tally(self: Any, record: Any, label: Label, predictions: Sequence[Any]) -> Tally:
+        credit = self.credit(record, predictions[:1])[0] if predictions else 0.0
+        return Tally(credit, credit, min(1, len(predictions)))
+
+    def gold(self, record: Any) -> Mapping[Label, int]:
+        return {(): 1}
 
 
 def merged(members: Sequence[Sequence[Any]], weights: Sequence[float], kind: Candidates) -> list[Any]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import paddle
@@ -33,7 +33,7 @@ from shared.text import Vocabulary
 from shared.unilm import UniLM
 
 from .generation_rows import Target, make_rows
-from .generation_words import Codes
+from .generation_words import AnyWords, Codes
 from .recipe import Recipe, Settings
 
 Batch = Mapping[str, np.ndarray]
@@ -90,7 +90,7 @@ class Generator(nn.Layer):
             self.language_model_head.start_as_identity()
         size = settings.copy_size
         self.copy_head = CopyHead(config.hidden_size, size, double_backward=config.double_backward) if size else None
-        self._codes: tuple[Vocabulary, Codes] | None = None
+        self._codes: tuple[Vocabulary, Any] | None = None
         try:
             self.writer()
             if source_tokens + settings.max_target > config.max_length:
@@ -108,11 +108,15 @@ class Generator(nn.Layer):
         """Starts from the language-model head that came with the encoder, where one did; the names of its tensors."""
         return self.writer().load_head(found)
 
-    def codes(self, vocabulary: Vocabulary) -> Codes:
+    def codes(self, vocabulary: Vocabulary) -> Any:
         """How the schema's names are spelled in a vocabulary."""
         if self._codes is None or self._codes[0] is not vocabulary:
-            self._codes = vocabulary, Codes.of_vocabulary(self.names, vocabulary)
+            self._codes = vocabulary, self.spelling(vocabulary)
         return self._codes[1]
+
+    def spelling(self, vocabulary: Vocabulary) -> Codes | AnyWords:
+        """What outputs are written in, made anew; :meth:`codes` keeps it."""
+        return Codes.of_vocabulary(self.names, vocabulary)
 
     # -- training --------------------------------------------------------------------------------------------------
     def forward(self, batch: Batch) -> paddle.Tensor:
@@ -128,6 +132,8 @@ class Generator(nn.Layer):
         if self.copy_head is not None:
             source = hidden[:, : batch["copied"].shape[1]]  # [b, s, h]
             logits = self.copy_head.with_copies(logits, chosen, source, batch["copied"], batch["owners"])  # [t, u]
+        if "writable" not in batch:
+            return logits.astype("float32")  # [t, u]
         return _barred(logits, paddle.to_tensor(batch["writable"][batch["owners"]]))  # [t, u]
 
     def divisors(self, batch: Batch) -> dict[str, float]:
@@ -158,8 +164,9 @@ class Generator(nn.Layer):
         labels, smoothing = paddle.to_tensor(batch["labels"]), self.settings.label_smoothing  # [t]
         total = token_cross_entropy(logits, labels, double_backward=self.backbone.config.double_backward) * float(len(batch["labels"]))  # []
         if smoothing:
-            allowed = paddle.to_tensor(batch["writable"][batch["owners"]].astype(np.float32))  # [t, u]
             u = logits.shape[1]
+            allowed = batch["writable"][batch["owners"]] if "writable" in batch else np.ones((1, u))  # [t, u] or [1, u]
+            allowed = paddle.to_tensor(allowed.astype(np.float32))  # [t, u] or [1, u]
             flat = paddle.to_tensor(np.arange(len(batch["labels"])) * u + batch["labels"])  # [t]
             picked = paddle.gather(logits.reshape([-1]), flat)  # [t]
             total = total + (picked - (logits * allowed).sum(axis=1) / allowed.sum(axis=1)).sum() * smoothing  # []

@@ -40,7 +40,7 @@ class Form(Protocol):
 def steps_of(engine: Engine, batch: Mapping[str, np.ndarray]) -> Steps:
     """The step function of an engine that runs a generator, for an unlabelled batch of :func:`make_rows`; tokens are numbers in its ``words``."""
     copied = batch["copied"] if engine.facts["copies"] else None  # [b, s]
-    return Steps(engine, batch["ids"], words=batch["words"], writable=batch["writable"], copied=copied)
+    return Steps(engine, batch["ids"], words=batch["words"], writable=batch.get("writable"), copied=copied)
 
 
 def at_once(settings: GenerateDecodeSettings, texts: int, count: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from shared.text import Vocabulary
 
-from .generation_words import Codes, Words
+from .generation_words import AnyWords, Codes, Words
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,19 @@ class Target:
 
 
 def make_rows(
-    sources: Sequence[np.ndarray], texts: Sequence[np.ndarray], codes: Codes, vocabulary: Vocabulary, targets: Sequence[Target] | None = None
+    sources: Sequence[np.ndarray],
+    texts: Sequence[np.ndarray],
+    codes: Codes | AnyWords,
+    vocabulary: Vocabulary,
+    targets: Sequence[Target] | None = None,
 ) -> tuple[dict[str, np.ndarray], Words]:
     """One batch of rows: ``sources`` without [CLS] and the last [SEP], ``texts`` their ends, which may be copied; with ``targets`` labelled.
 
-    ``ids`` and ``segments`` [b, l], ``lengths`` [b], ``words`` [u], ``writable`` [b, u], ``copied`` [b, s], the word that a token of the
-    source may be copied as, -1 for none; labelled also ``places`` [t], where in the
-    flattened rows a target token is foretold, ``labels`` [t], its number in ``words``, and ``owners`` [t], its row.
+    ``ids`` and ``segments`` [b, l], ``lengths`` [b], ``words`` [u], ``copied`` [b, s], the word that a token of the source may be copied as,
+    -1 for none, and ``writable`` [b, u], left out where every row may write all words; labelled also ``places`` [t], where in the flattened
+    rows a target token is foretold, ``labels`` [t], its number in ``words``, and ``owners`` [t], its row.
     """
-    words = Words(codes, texts)
+    words = codes.words_of(texts)
     made = [Target(()) for _ in sources] if targets is None else targets
     written = [0 if targets is None else len(target.tokens) + target.whole for target in made]
     lengths = np.asarray([len(source) + 2 + count for source, count in zip(sources, written, strict=True)], dtype=np.int64)  # [b]
@@ -52,7 +56,9 @@ def make_rows(
     copied = np.full((len(sources), max((len(source) + 2 for source in sources), default=1)), -1, dtype=np.int64)  # [b, s]
     for row, (source, text) in enumerate(zip(sources, words.texts, strict=True)):
         copied[row, 1 + len(source) - len(text) : 1 + len(source)] = text
-    batch = {"ids": ids, "segments": segments, "lengths": lengths, "words": words.ids, "writable": words.writable, "copied": copied}
+    batch = {"ids": ids, "segments": segments, "lengths": lengths, "words": words.ids, "copied": copied}
+    if words.writable is not None:
+        batch["writable"] = words.writable
     if targets is not None:
         none = [np.zeros(0, dtype=np.int64)]
         batch["places"], batch["labels"] = np.concatenate(places or none), np.concatenate(labels or none)  # [t], [t]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from shared.decoding import Hypothesis, Pattern, Step, beam_search, rerank_mbr, sample
+from shared.decoding import Constraint, Hypothesis, Step, beam_search, rerank_mbr, sample
 
 from .generation_words import Codes, Words
 
@@ -56,7 +56,7 @@ def width(settings: GenerateDecodeSettings, *, candidates: bool, least: int = 1)
 
 def hypotheses(
     step: Step,
-    grammar: Pattern,
+    grammar: Constraint | None,
     words: Words,
     settings: GenerateDecodeSettings,
     *,
@@ -68,7 +68,7 @@ def hypotheses(
     """Hypotheses of every source, the best first, in tokens of the vocabulary: those of the beam, or the samples in the order of their draws.
 
     ``keys``: what tells a source from all others, so that its samples are the same in any batch. ``count``: how many, see :func:`width`; a
-    vocabulary of fewer words gives fewer.
+    vocabulary of fewer words gives fewer. ``grammar``: None where any word may come anywhere.
     """
     if settings.search == "mbr":
         drawn = sample(
@@ -80,7 +80,7 @@ def hypotheses(
             top_p=settings.top_p,
             seed=seed,
             keys=keys,
-            constraints=[grammar],
+            constraints=[] if grammar is None else [grammar],
         )
     else:
         beam = min(count, len(words.ids))
@@ -92,7 +92,7 @@ def hypotheses(
             n_best=beam,
             penalty=settings.length_penalty,
             alpha=settings.length_alpha,
-            constraints=[grammar],
+            constraints=[] if grammar is None else [grammar],
         )
     return [
         [Hypothesis(words.tokens(one.tokens), one.log_probability, one.score, one.finished, one.steps) for one in found] for found in drawn
@@ -155,7 +155,7 @@ def set_f1(left: frozenset, right: frozenset) -> float:
     return 2 * len(left & right) / total if total else 1.0
 
 
-def gold_hypotheses(grammar: Pattern, words: Words, targets: Sequence[Sequence[int]], *, max_target: int) -> list[list[Hypothesis]]:
+def gold_hypotheses(grammar: Constraint | None, words: Words, targets: Sequence[Sequence[int]], *, max_target: int) -> list[list[Hypothesis]]:
     """The targets through greedy search under the grammar, as if a model without fault wrote them.
 
     The model gives almost everything to the target's next token and most of the rest to the end: where the grammar bars the target,
@@ -173,7 +173,7 @@ def gold_hypotheses(grammar: Pattern, words: Words, targets: Sequence[Sequence[i
                 logits[row, wanted[source][place]] = GOLD
         return logits, places  # [r, u], [r, 2]
 
-    found = beam_search(step, end_id=0, max_length=max_target, beam=1, constraints=[grammar])
+    found = beam_search(step, end_id=0, max_length=max_target, beam=1, constraints=[] if grammar is None else [grammar])
     return [[Hypothesis(words.tokens(one.tokens), one.log_probability, one.score, one.finished, one.steps) for one in own] for own in found]
 
 

@@ -2,7 +2,8 @@
 
 An output may hold the tokens of its own source and those that every output may hold, the structure's: the end, two separators, and what the
 schema's names are spelled with. The softmax goes over these alone, in training as in decoding: a constrained decoder can write no others, so
-that a model need not learn that they are wrong, and the scores of a thousand tokens cost a twentieth of those of 21 thousand.
+that a model need not learn that they are wrong, and the scores of a thousand tokens cost a twentieth of those of 21 thousand. What is not found in
+its source but put in words of its own (a title) may hold any token of the vocabulary: :class:`AnyWords` in place of :class:`Codes`.
 
 Notation: b texts, s structure tokens, u tokens that some text of a batch may write.
 """
@@ -33,6 +34,10 @@ class Codes:
         places = {token: place for place, token in enumerate(self.words.tolist())}
         self.local_names = tuple(tuple(places[token] for token in name) for name in self.names)
         """``names`` in places of ``words``."""
+
+    def words_of(self, texts: Sequence[np.ndarray]) -> Words:
+        """What the texts of a batch may write."""
+        return Words(self, texts)
 
     @classmethod
     def of_vocabulary(cls, names: Sequence[str], vocabulary: Vocabulary) -> Codes:
@@ -103,6 +108,10 @@ class Words:
     ``ids`` [u] int64: the token of every number; ``texts``: every text in these numbers; ``writable`` [b, u]: which of them its row may write.
     """
 
+    ids: np.ndarray
+    texts: list[np.ndarray]
+    writable: np.ndarray
+
     def __init__(self, codes: Codes, texts: Sequence[np.ndarray]):
         everything = np.unique(np.concatenate([np.asarray(text, dtype=np.int64) for text in texts])) if texts else codes.words[:0]  # [n]
         self.ids = np.concatenate([codes.words, np.setdiff1d(everything, codes.words)])  # [u]
@@ -122,3 +131,44 @@ class Words:
     def tokens(self, numbers: Sequence[int]) -> tuple[int, ...]:
         """Numbers as tokens."""
         return tuple(self.ids[np.asarray(numbers, dtype=np.int64)].tolist())
+
+
+class AnyWords:
+    """In place of :class:`Codes` for outputs of any ``tokens``: there is no structure but the ``end``."""
+
+    def __init__(self, end: int, tokens: Iterable[int]):
+        self.end = end
+        self.words = np.asarray([end, *sorted({*tokens} - {end})], dtype=np.int64)  # [u]
+
+    @classmethod
+    def of_vocabulary(cls, vocabulary: Vocabulary) -> AnyWords:
+        """All tokens of a vocabulary that a text is made of: none that is special or reserved (`[unusedN]`)."""
+        special = {vocabulary.pad_id, vocabulary.unk_id, vocabulary.cls_id, vocabulary.sep_id, vocabulary.mask_id}
+        reserved = {index for index, token in enumerate(vocabulary) if token.startswith("[unused") and token.endswith("]")}
+        return cls(vocabulary.sep_id, {*range(len(vocabulary))} - special - reserved)
+
+    def words_of(self, texts: Sequence[np.ndarray]) -> WholeVocabulary:
+        """What the texts of a batch may write: everything."""
+        return WholeVocabulary(self, texts)
+
+
+class WholeVocabulary(Words):
+    """The same for :class:`AnyWords`: the end, then the tokens of the texts, then all others.
+
+    ``texts`` has -1 for a token that may not be written; ``writable`` is None, as every row may write every word.
+    """
+
+    writable: None  # type: ignore[assignment]
+
+    def __init__(self, words: AnyWords, texts: Sequence[np.ndarray]):
+        known = np.zeros(1 + max(int(text.max(initial=0)) for text in (words.words, *texts)), dtype=np.bool_)  # [tokens]
+        known[words.words] = True
+        here = np.zeros_like(known)  # [tokens]
+        for text in texts:
+            here[np.asarray(text, dtype=np.int64)] = True
+        others = words.words[1:]  # [u - 1]
+        self.ids = np.concatenate([words.words[:1], others[here[others]], others[~here[others]]])  # [u]
+        self._table = np.full(len(known), -1, dtype=np.int64)  # [tokens]
+        self._table[self.ids] = np.arange(len(self.ids))
+        self.texts = [self._table[np.asarray(text, dtype=np.int64)] for text in texts]
+        self.writable = None

@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-FAULTS = ("wrong slots", "wrong boundary", "wrong role", "wrong type", "wrong predicate", "elsewhere", "missing", "extra", "wrong event")
-"""``wrong …``: a prediction that is right but for that; ``elsewhere``: an answer from another place; ``missing``: gold without a prediction that
-is nearly it; ``extra``: the reverse; ``wrong event``: arguments that are all there, but not together (of ceilings alone, beside the rest)."""
+FAULTS = (
+    "wrong slots", "wrong boundary", "wrong role", "wrong type", "wrong predicate", "elsewhere", "other words", "missing", "extra", "wrong event",
+)  # fmt: skip
+"""``wrong …``: a prediction that is right but for that; ``elsewhere``: an answer from another place; ``other words``: a title that is not gold's;
+``missing``: gold without a prediction that is nearly it; ``extra``: the reverse; ``wrong event``: arguments that are all there, but not together
+(of ceilings alone, beside the rest)."""
 MARGIN = 40
 """Characters of context on either side."""
 

@@ -50,6 +50,11 @@ SPLIT_FILES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "demo_train": ("demo_train.json",),
         "demo_dev": ("demo_dev.json",),
     },
+    "title": {
+        "train": ("train.jsonl", "csl_title_train.json"),
+        "dev": ("dev.jsonl", "csl_title_dev.json"),
+        "test1": ("test.jsonl", "csl_title_test.json"),
+    },
 }
 """Track to split to file names: LIC2020's name first (imports take it), then Qianyan's, then other spellings that are met."""
 
@@ -65,8 +70,9 @@ KNOWN_MD5: Mapping[str, Mapping[str, str]] = {
         "800a3dcb742f9fdf9b11e0a83433d4be": "DuReader-robust train",
         "ae73cec081eaa28a735204c4898a2222": "DuReader-robust dev",
     },
+    "title": {},
 }
-"""Track to md5 to what it is. None was published for DuEE."""
+"""Track to md5 to what it is. None was published for DuEE and CSL."""
 
 KNOWN_LINES: Mapping[str, Mapping[str, Mapping[int, str]]] = {
     "relation": {
@@ -83,6 +89,7 @@ KNOWN_LINES: Mapping[str, Mapping[str, Mapping[int, str]]] = {
         "sample": {500: "LIC2020 sample"},
     },
     "reading": {},
+    "title": {},
 }
 """Track to split to number of lines to what has so many."""
 
@@ -136,7 +143,7 @@ def find_split(track: str, folder: str | Path, split: str) -> Path:
     folder = Path(folder)
     wanted = ("test2", "test1") if split == "test" else (split,)
     if split not in (*SPLIT_FILES[track], "test"):
-        own = folder / f"{split}.json"
+        own = folder / f"{split}{Path(SPLIT_FILES[track]['train'][0]).suffix}"
         if own.is_file() and own.parent == folder:
             return own
         expected = f"one of {', '.join(SPLIT_FILES[track])}, test, or the name of a JSON file in {folder}"
@@ -172,6 +179,8 @@ def sniff(data: bytes) -> str | None:
         return "relation"
     if "event_list" in first or "role_list" in first:
         return "event"
+    if "abst" in first:
+        return "title"
     if isinstance(first.get("data"), list):
         return "reading"
     if "text" in first:
@@ -279,11 +288,11 @@ def _leaves(source: Path, problems: list[Problem]) -> Iterator[tuple[str, bytes]
 
 
 def _wanted(name: str) -> bool:
-    return name.lower().endswith((".json", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"))
+    return name.lower().endswith((".json", ".jsonl", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"))
 
 
 def _unpack(name: str, data: bytes, depth: int, problems: list[Problem]) -> Iterator[tuple[str, bytes]]:
-    if not name.lower().endswith(".json") and depth < _DEPTH:
+    if not name.lower().endswith((".json", ".jsonl")) and depth < _DEPTH:
         try:
             if data.startswith(b"PK"):
                 yield from _from_zip(name, data, depth, problems)

@@ -1,4 +1,4 @@
-"""Every track by name. Adding one is one folder and one line here."""
+"""Every track and auxiliary task by name. Adding one is one folder and one line here."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ TRACKS = {
     "event": "tasks.event.task:EventTask",
     "reading": "tasks.reading.task:ReadingTask",
 }
+AUXILIARY = {
+    "title": "tasks.title.task:TitleTask",
+}
+"""Tasks that are trained, predicted and scored as the tracks are, each by its name. No leaderboard asks for them: what is done for all tracks when
+none is named (``lic demo``, ``lic predict``, ``lic evaluate``) leaves them out."""
 
 
 def get_task(name: str) -> Task:
-    """The track of that name. Raises InputError for a track that this version does not have."""
-    if name not in TRACKS:
+    """The track or auxiliary task of that name. Raises InputError for one that this version does not have."""
+    modules = TRACKS | AUXILIARY
+    if name not in modules:
         raise input_error(
-            "LIC-T001", found=f"track {name!r}", expected=f"one of: {', '.join(TRACKS)}", remedy="Name a track that this version has."
+            "LIC-T001", found=f"track {name!r}", expected=f"one of: {', '.join(modules)}", remedy="Name a track that this version has."
         )
-    module, _, attribute = TRACKS[name].partition(":")
+    module, _, attribute = modules[name].partition(":")
     task: Task = getattr(importlib.import_module(module), attribute)()
     return task

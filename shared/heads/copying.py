@@ -3,7 +3,8 @@
 A tied head has to say which of thousands of tokens comes next; where outputs repeat their source, a pointer only has to say which of its places.
 Both share one softmax: a token has the head's ``e^score`` and, for each place of the source where it stands, that of the place.
 
-Notation: b rows, s source tokens, t target tokens of the batch, m of them in the row that has most, d size of a pointer, u words.
+Notation: b rows, s source tokens, t target tokens of the batch, m of them in the row that has most, d size of a pointer, u words, c of them up to
+the last that some place may be copied as.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class CopyHead(nn.Layer):
         """The head's ``logits`` [t, u] with those of copies, [t, u] float32.
 
         ``target`` [t, h] and ``source`` [b, s, h] are hidden states; ``copied`` [b, s] int64: the word that a place is, -1 where it may not be
-        copied; ``owners`` [t] int64, ascending: the row of each target token.
+        copied; ``owners`` [t] int64, ascending: the row of each target token. Words that no row copies cost least where they come last.
         """
         b, s = copied.shape
         counts = np.bincount(owners, minlength=b)  # [b]
@@ -61,13 +62,17 @@ class CopyHead(nn.Layer):
         padded[owners, place] = np.arange(len(owners))
         rows = twice.gather_rows if self.double_backward else paddle.index_select
         states = rows(target, paddle.to_tensor(padded.reshape(-1))).reshape([b, m, target.shape[1]])  # [b, m, h]
-        which = np.zeros((b, s, logits.shape[1]), dtype=np.float32)  # [b, s, u]
+        c = int(copied.max(initial=0)) + 1  # no row copies a word from here on
+        which = np.zeros((b, s, c), dtype=np.float32)  # [b, s, c]
         row, column = np.nonzero(copied >= 0)  # [n], [n]
         which[row, column, copied[row, column]] = 1
-        mass, top = self._masses(self(states, source), copied, paddle.to_tensor(which))  # [b, m, u], [b, m, 1]
+        mass, top = self._masses(self(states, source), copied, paddle.to_tensor(which))  # [b, m, c], [b, m, 1]
         back = paddle.to_tensor(owners * m + place)  # [t]
-        mass, top = (rows(part.reshape([b * m, part.shape[2]]), back) for part in (mass, top))  # [t, u], [t, 1]
-        return joined(logits, mass, top, double_backward=self.double_backward)  # [t, u]
+        mass, top = (rows(part.reshape([b * m, part.shape[2]]), back) for part in (mass, top))  # [t, c], [t, 1]
+        if c == logits.shape[1]:
+            return joined(logits, mass, top, double_backward=self.double_backward)  # [t, u]
+        copies = joined(logits[:, :c], mass, top, double_backward=self.double_backward)  # [t, c]
+        return paddle.concat([copies, logits[:, c:].astype("float32")], axis=1)  # [t, u]
 
     @full_precision
     def _masses(self, scores: paddle.Tensor, copied: np.ndarray, which: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
@@ -75,7 +80,7 @@ class CopyHead(nn.Layer):
         wide = scores.astype("float32") + free  # [b, m, s]
         top = wide.detach().max(axis=2, keepdim=True).clip(min=-1e4)  # [b, m, 1]
         exponential = twice.exp if self.double_backward else paddle.exp
-        return paddle.matmul(exponential(wide - top), which), top  # [b, m, u], [b, m, 1]
+        return paddle.matmul(exponential(wide - top), which), top  # [b, m, c], [b, m, 1]
 
 
 @full_precision

@@ -15,12 +15,13 @@ def with_copies(logits: np.ndarray, pointed: np.ndarray, copied: np.ndarray) -> 
     See :meth:`CopyHead.with_copies`.
     """
     r, u = logits.shape
+    c = int(copied.max(initial=0)) + 1  # no row copies a word from here on
     free = copied >= 0  # [r, s]
     scores = np.where(free, pointed, -np.inf)  # [r, s]
     top = scores.max(axis=1, keepdims=True, initial=LOWEST)  # [r, 1]
-    words = np.where(free, copied, u) + np.arange(r)[:, None] * (u + 1)  # [r, s]
-    mass = np.bincount(words.ravel(), np.exp(scores - top).ravel(), minlength=r * (u + 1)).reshape([r, u + 1])[:, :u]  # [r, u]
+    words = np.where(free, copied, c) + np.arange(r)[:, None] * (c + 1)  # [r, s]
+    mass = np.bincount(words.ravel(), np.exp(scores - top).ravel(), minlength=r * (c + 1)).reshape([r, c + 1])[:, :c]  # [r, c]
     with np.errstate(divide="ignore"):
-        copies = np.log(mass) + top  # [r, u]
-    joined: np.ndarray = np.logaddexp(logits, copies).astype(np.float32)  # [r, u]
-    return joined
+        copies = np.log(mass) + top  # [r, c]
+    joined = np.logaddexp(logits[:, :c], copies).astype(np.float32)  # [r, c]
+    return joined if c == u else np.concatenate([joined, logits[:, c:].astype(np.float32)], axis=1)  # [r, u]

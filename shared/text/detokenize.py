@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .normalize import WORD, kind_bytes
 from .tokenizer import Tokenizer
@@ -20,20 +20,26 @@ def detokenize(ids: Iterable[int], tokenizer: Tokenizer) -> str:
     that the tokenizer has normalised do not come back (:meth:`Tokenizer.encode` keeps their offsets). Raises IndexError for an id
     outside the vocabulary.
     """
+    return "".join(pieces(ids, tokenizer))
+
+
+def pieces(ids: Iterable[int], tokenizer: Tokenizer) -> Iterator[str]:
+    """What each of ``ids`` adds to the text of :func:`detokenize`; empty for a token that says nothing."""
     kinds = kind_bytes(lower_case=tokenizer.lower_case)
-    text = ""
+    last = ""  # character of the text so far
     spaced = False  # a mark behind a Latin word has just been written
     for index in ids:
         token = tokenizer.vocabulary.token(int(index))
         if token in _SILENT:
+            yield ""
             continue
         if len(token) > len(CONTINUATION) and token.startswith(CONTINUATION):
-            text += token.removeprefix(CONTINUATION)
+            last = token[-1]
             spaced = False
+            yield token.removeprefix(CONTINUATION)
             continue
         latin = token[0].isascii() and token[0].isalpha()
-        if text and kinds[ord(token[0])] == WORD and (kinds[ord(text[-1])] == WORD or (spaced and latin)):
-            text += " "
-        spaced = token in _SPACED_MARKS and text[-1:].isascii() and text[-1:].isalpha()
-        text += token
-    return text
+        apart = last and kinds[ord(token[0])] == WORD and (kinds[ord(last)] == WORD or (spaced and latin))
+        spaced = token in _SPACED_MARKS and last.isascii() and last.isalpha()
+        last = token[-1]
+        yield f" {token}" if apart else token
