@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .writing_race import installed, new_sources, new_writer, open_writer, race
+from .writing_race import UNCACHED, installed, new_sources, new_writer, open_writer, race, searches
 
 
 def generation(
@@ -43,8 +42,6 @@ def generation(
     import_paddle()
     import paddle
 
-    from shared.seq2seq import Steps
-
     sizes: dict[str, Any] = {"hidden_size": hidden_size, "num_layers": num_layers, "num_heads": num_heads, "intermediate_size": 4 * hidden_size}
     model = new_writer(positions=longest + target + 1, **sizes)
     ids, chosen = new_sources(sources, shortest, longest, words)  # [b, s], [u]
@@ -52,15 +49,13 @@ def generation(
         opened = {name: open_writer(name, model, Path(aside), machine.threads) for name in engines if installed(name)}
         rows = []
         for beam in beams:
-            candidates: dict[str, Callable[[], Any]] = {"uncached": partial(model.step, ids, cached=False, words=chosen)}
-            candidates.update((name, partial(Steps, engine, ids, words=chosen)) for name, engine in opened.items())
-            seconds, written = race(candidates, target=target, beam=beam, repeats=repeats, warm=list(opened))
-            different = [name for name, found in written.items() if found != written["uncached"]]
+            seconds, written = race(searches(model, opened, ids, chosen), target=target, beam=beam, repeats=repeats, warm=list(opened))
+            different = [name for name, found in written.items() if found != written[UNCACHED]]
             if different:
                 raise RuntimeError(f"beam {beam}: {', '.join(different)} wrote other tokens than the uncached search")
             medians = {name: statistics.median(spent) for name, spent in seconds.items()}
             rows += [
-                {"beam": beam, "name": name, "step_ms": 1000 * median / (target + 1), "ratio": medians["uncached"] / median}
+                {"beam": beam, "name": name, "step_ms": 1000 * median / (target + 1), "ratio": medians[UNCACHED] / median}
                 for name, median in medians.items()
             ]
     return {

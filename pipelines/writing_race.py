@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from .engines import engine_class
 TOKENS = 21128
 """Of a Chinese BERT's vocabulary."""
 END = 0
+UNCACHED = "uncached"
 
 
 def new_writer(*, positions: int, seed: int = 0, **sizes: Any) -> Any:
@@ -61,6 +63,14 @@ def open_writer(engine: str, model: Any, aside: Path, threads: int) -> Any:
     folder.mkdir()
     (recording.convert if engine == "onnx" else recording.record)(network, folder)
     return engine_class(engine)(folder, threads=threads)
+
+
+def searches(model: Any, opened: Mapping[str, Any], ids: np.ndarray, words: np.ndarray) -> dict[str, Callable[[], Any]]:
+    """What makes the step function of a search, by name: :data:`UNCACHED`, and cached on every opened engine. ``ids`` [b, s], ``words`` [u]."""
+    from shared.seq2seq import Steps
+
+    made: dict[str, Callable[[], Any]] = {UNCACHED: partial(model.step, ids, cached=False, words=words)}
+    return {**made, **{name: partial(Steps, engine, ids, words=words) for name, engine in opened.items()}}
 
 
 def race(

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..curves import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, fonts
 
 if TYPE_CHECKING:
@@ -55,6 +57,29 @@ def image(axes: Axes, values: Any, *, unit: str = "", colours: str = SEQUENTIAL,
     axes.grid(visible=False)
     if unit:
         axes.figure.colorbar(drawn, ax=axes, label=unit, shrink=0.9)
+
+
+def token_grid(axes: Axes, values: Any, tokens: Sequence[str], **options: Any) -> None:
+    """A matrix [queries, keys] over one text, its tokens at both axes; ``options``: of :func:`image`."""
+    image(axes, values, aspect="equal", **options)
+    axes.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=9)
+    axes.set_yticks(range(len(tokens)), tokens, fontsize=9)
+    axes.set(xlabel="key", ylabel="query")
+
+
+def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """The k of the power law c n^k that fits best, by least squares of logarithms."""
+    return float(np.polyfit(np.log(np.asarray(sizes, dtype=float)), np.log(np.asarray(values, dtype=float)), 1)[0])
+
+
+def power_lines(axes: Axes, sizes: Sequence[float], series: dict[str, Sequence[float]], *, first: int = 0) -> None:
+    """Lines over sizes on two logarithmic axes, each with its :func:`exponent` in the legend; ``first``: the number of the first line's stroke."""
+    for number, (name, values) in enumerate(series.items()):
+        axes.plot(sizes, values, label=f"{name}: power {exponent(sizes, values):.2f}", **stroke(first + number))
+    axes.set(xscale="log", yscale="log")
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.legend(fontsize=8, loc="upper left")
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ import numpy as np
 from pydantic import Field
 
 from ..console import progress
+from ..writing_race import UNCACHED, installed, new_sources, new_writer, open_writer, race, searches
+from .mask_measures import NEW, PLAIN, compare_forms, product_form, source_shift
 from .work import Lab, LabSettings, Steps, Work
 
 SOURCE, TARGET, PADDING = "明天下雨", "带伞", 2
-PLAIN, NEW = "bidirectional", "UniLM"
-UNCACHED = "uncached"
 
 
 class UniLMSettings(LabSettings):
@@ -42,8 +41,8 @@ class UniLMSettings(LabSettings):
 
 def run(work: Work[UniLMSettings]) -> None:
     settings = work.settings
-    forms = work.step("forms", lambda: _forms(settings.random_pairs, settings.seed))
-    moved = {kind: work.step(f"moved-{kind}", partial(_moved, kind, settings.configurations, settings.seed)) for kind in settings.kinds}
+    forms = work.step("forms", lambda: compare_forms(settings.random_pairs, settings.seed))
+    moved = {kind: work.step(f"moved-{kind}", partial(source_shift, kind, settings.configurations, settings.seed)) for kind in settings.kinds}
     cells = _timed(work)
     _draw_masks(work)
     _draw_forms(work, forms)
@@ -78,88 +77,8 @@ def run(work: Work[UniLMSettings]) -> None:
     )
 
 
-def product_form(segments: np.ndarray) -> np.ndarray:
-    """The older form of the mask, (1 - s_q)(1 - s_k) + s_q tril, of segment ids [b, l]: boolean [b, l, l]; padding (0) counts as source."""
-    lower = np.tril(np.ones([segments.shape[1]] * 2, dtype=np.int64))  # [l, l]
-    of_query, of_key = segments[:, :, None], segments[:, None, :]  # [b, l, 1], [b, 1, l]
-    return np.asarray((1 - of_query) * (1 - of_key) + of_query * lower > 0)  # [b, l, l]
-
-
-def exponent(sizes: Any, times: Any) -> float:
-    """The k of the power law c n^k that fits best, by least squares of logarithms."""
-    return float(np.polyfit(np.log(np.asarray(sizes, dtype=float)), np.log(np.asarray(times, dtype=float)), 1)[0])
-
-
-def _forms(rows: int, seed: int) -> Steps:
-    """Both forms over random rows of source, target and padding."""
-    import paddle
-
-    from shared.masks import padding_mask, unilm_mask
-
-    rng = np.random.default_rng(seed)
-    source, target, padding = rng.integers(2, 20, rows), rng.integers(0, 20, rows), rng.integers(0, 9, rows)  # [b] each
-    places = np.arange(int((source + target + padding).max()))  # [l]
-    real = places < (source + target)[:, None]  # [b, l]
-    segments = (real & (places >= source[:, None])).astype(np.int64)  # [b, l]
-    tensor, valid = paddle.to_tensor(segments), paddle.to_tensor(real)  # [b, l] each
-    raw = unilm_mask(tensor, paddle.ones_like(valid)).bool.numpy()[:, 0]  # [b, l, l]
-    hidden = (unilm_mask(tensor, valid) & padding_mask(valid)).bool.numpy()[:, 0]  # [b, l, l]
-    older = product_form(segments)  # [b, l, l]
-    at_real = real[:, :, None] & real[:, None, :]  # [b, l, l]
-    same = (hidden == (older & real[:, None, :]))[real]  # [real rows, l]
-    differ = raw != older  # [b, l, l]
-    return {
-        "cells": int(same.size),
-        "agree": int(same.sum()),
-        "all": int(differ.size),
-        "raw": int(differ.sum()),
-        "only_padding": not bool((differ & at_real).any()),
-    }
-
-
-def _moved(kind: str, configurations: int, seed: int) -> Steps:
-    """How far a source's states move when targets are put behind it: largest difference, mean share of their length, least cosine of [CLS]."""
-    import paddle
-
-    from shared.masks import padding_mask, unilm_mask
-
-    from ..writing_race import new_writer
-
-    rng = np.random.default_rng(seed)
-    differences: dict[str, list[float]] = {NEW: [], PLAIN: []}
-    shares: dict[str, list[float]] = {NEW: [], PLAIN: []}
-    cosines: dict[str, list[float]] = {NEW: [], PLAIN: []}
-    for number in range(configurations):
-        heads, source = int(rng.choice([2, 4])), int(rng.integers(4, 24))
-        sizes = {"hidden_size": heads * int(rng.choice([8, 16, 32])), "num_layers": int(rng.integers(1, 5)), "num_heads": heads}
-        model = new_writer(positions=64, vocab_size=500, seed=seed + number, attention=kind, **sizes)
-        added = [0, 2, 30, 30]  # none, short, long, another long
-        ids = rng.integers(5, 500, [4, source + max(added)])  # [4, l]
-        ids[:, :source] = ids[0, :source]
-        real = np.arange(ids.shape[1]) < source + np.array(added)[:, None]  # [4, l]
-        segments = real & (np.arange(ids.shape[1]) >= source)  # [4, l]
-        tokens, valid, parts = (paddle.to_tensor(made) for made in (np.where(real, ids, 0), real, segments.astype(np.int64)))  # [4, l] each
-        with paddle.no_grad():
-            alone = model.backbone(tokens[:1, :source]).hidden.numpy()[0]  # [s, h]
-            for name, mask in ((NEW, unilm_mask(parts, valid)), (PLAIN, padding_mask(valid))):
-                states = model.backbone(tokens, segment_ids=parts, real=valid, mask=mask).hidden.numpy()[:, :source]  # [4, s, h]
-                gap = states[1:] - alone  # [3, s, h]
-                differences[name].append(float(np.abs(states - alone).max()))
-                shares[name].append(float((np.linalg.norm(gap, axis=-1) / np.linalg.norm(alone, axis=-1)).mean()))
-                first = states[1:, 0].astype(np.float64)  # [3, h]
-                lengths = np.linalg.norm(first, axis=-1) * np.linalg.norm(alone[0])  # [3]
-                cosines[name].append(float((first @ alone[0] / lengths).min()))
-    return {
-        name: {"largest": max(differences[name]), "share": float(np.mean(shares[name])), "cosine": min(cosines[name])} for name in (NEW, PLAIN)
-    }
-
-
 def _timed(work: Work[UniLMSettings]) -> dict[str, dict[str, Any]]:
     """Seconds of every search by batch, beam and target; each cell is a step of its own."""
-    from shared.seq2seq import Steps as Search
-
-    from ..writing_race import installed, new_sources, new_writer, open_writer, race
-
     settings, places = work.settings, [(b, k, t) for b in work.settings.batches for k in work.settings.beams for t in work.settings.targets]
     sizes = {"hidden_size": settings.hidden_size, "num_layers": settings.num_layers, "num_heads": settings.num_heads}
     engines = [name for name in settings.engines if installed(name)]
@@ -177,8 +96,7 @@ def _timed(work: Work[UniLMSettings]) -> dict[str, dict[str, Any]]:
             model, opened = writer()
             shortest = settings.source_tokens * 3 // 4
             ids, words = new_sources(batch, shortest, settings.source_tokens, settings.words, seed=settings.seed)  # [b, s], [u]
-            candidates: dict[str, Callable[[], Any]] = {UNCACHED: partial(model.step, ids, cached=False, words=words)}
-            candidates.update((name, partial(Search, engine, ids, words=words)) for name, engine in opened.items())
+            candidates = searches(model, opened, ids, words)
             seconds, written = race(candidates, target=target, beam=beam, repeats=settings.repeats, warm=list(candidates))
             unequal = {name: sum(a != b for a, b in zip(found, written[UNCACHED], strict=True)) for name, found in written.items()}
             return {
@@ -211,6 +129,8 @@ def _draw_masks(work: Work[UniLMSettings]) -> None:
 
     from shared.masks import causal_mask, packed_mask, padding_mask, unilm_mask
 
+    from .figures import token_grid
+
     tokens, segments, real = _pair((SOURCE, TARGET), PADDING)
     parts, valid = paddle.to_tensor(segments[None]), paddle.to_tensor(real[None])  # [1, l] each
     packed = ["[CLS]", *SOURCE, "[SEP]", "[CLS]", *TARGET, "[SEP]"]
@@ -221,30 +141,19 @@ def _draw_masks(work: Work[UniLMSettings]) -> None:
         "UniLM: source whole, target up to itself": (tokens, unilm_mask(parts, valid)),
         "packed: two texts in one row": (packed, packed_mask(documents)),
     }
-    with work.figure("masks", "Four masks over one pair; bright: the query (row) sees the key (column)", rows=2, columns=2, size=(10.5, 10.5)) as (
-        _, axes,
-    ):  # fmt: skip
+    finding = "Four masks over one pair; bright: the query (row) sees the key (column)"
+    with work.figure("masks", finding, rows=2, columns=2, size=(10.5, 10.5)) as (_, axes):
         for axis, (title, (names, mask)) in zip(axes.flat, masks.items(), strict=True):
-            _grid(axis, mask.bool.expand([1, 1, len(names), len(names)]).numpy()[0, 0], names)
+            token_grid(axis, mask.bool.expand([1, 1, len(names), len(names)]).numpy()[0, 0].astype(float), names, vmin=0, vmax=1)
             axis.set_title(title)
-
-
-def _grid(axis: Any, values: np.ndarray, names: list[str], **options: Any) -> None:
-    from .figures import image
-
-    image(axis, values.astype(float), vmin=0, vmax=options.pop("vmax", 1), aspect="equal", **options)
-    axis.set_xticks(range(len(names)), names, rotation=90, fontsize=9)
-    axis.set_yticks(range(len(names)), names, fontsize=9)
-    for place in range(len(names) + 1):
-        axis.axhline(place - 0.5, color="white", linewidth=0.6)
-        axis.axvline(place - 0.5, color="white", linewidth=0.6)
-    axis.set(xlabel="key", ylabel="query")
 
 
 def _draw_forms(work: Work[UniLMSettings], forms: dict[str, Any]) -> None:
     import paddle
 
     from shared.masks import unilm_mask
+
+    from .figures import token_grid
 
     tokens, segments, real = _pair((SOURCE, TARGET), PADDING)
     parts, valid = paddle.to_tensor(segments[None]), paddle.to_tensor(real[None])  # [1, l] each
@@ -254,7 +163,7 @@ def _draw_forms(work: Work[UniLMSettings], forms: dict[str, Any]) -> None:
     finding = f"Both forms of the UniLM mask say the same of real tokens ({forms['agree']:,} of {forms['cells']:,} cells); they differ at padding"
     with work.figure("forms", finding, columns=2, size=(11, 5.6)) as (_, axes):
         for axis, values, title in zip(axes[0], either, ("as they are", "padding keys hidden"), strict=True):
-            _grid(axis, values, tokens, vmax=3)
+            token_grid(axis, values.astype(float), tokens, vmin=0, vmax=3)
             for (row, column), value in np.ndenumerate(values):
                 if value in (1, 2):
                     axis.text(column, row, "ΣP"[value - 1], ha="center", va="center", color="white", fontsize=9)
@@ -281,7 +190,7 @@ def _draw_moved(work: Work[UniLMSettings], moved: dict[str, dict[str, Any]]) -> 
 
 def _draw_times(work: Work[UniLMSettings], cells: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Draws medians and ratios by target, and returns them with their exponents, one entry a batch, beam and search."""
-    from .figures import stroke
+    from .figures import exponent, power_lines
 
     settings, found = work.settings, {}
     for batch in settings.batches:
@@ -298,19 +207,13 @@ def _draw_times(work: Work[UniLMSettings], cells: dict[str, dict[str, Any]]) -> 
     with work.figure("time", finding, rows=2, columns=columns, size=(max(3.4 * columns, 7), 8)) as (_, axes):
         groups = [(batch, beam) for batch in settings.batches for beam in settings.beams]
         for column, (batch, beam) in enumerate(groups):
-            rows = [row for row in found.values() if (row["batch"], row["beam"]) == (batch, beam)]
-            for number, row in enumerate(rows):
-                axes[0, column].plot(settings.targets, row["ms"], label=f"{row['search']}, power {row['exponent']:.2f}", **stroke(number))
-                if row["search"] != UNCACHED:
-                    axes[1, column].plot(settings.targets, row["ratios"], label=f"{row['search']}, power {row['of_ratio']:.2f}", **stroke(number))
+            rows = {row["search"]: row for row in found.values() if (row["batch"], row["beam"]) == (batch, beam)}
+            power_lines(axes[0, column], settings.targets, {name: row["ms"] for name, row in rows.items()})
+            power_lines(axes[1, column], settings.targets, {name: row["ratios"] for name, row in rows.items() if name != UNCACHED}, first=1)
             axes[0, column].set(title=f"batch {batch}, beam {beam}", ylabel="ms a sequence" if column == 0 else "")
             axes[1, column].set(ylabel="times as fast as uncached" if column == 0 else "", xlabel="tokens written")
             for axis in axes[:, column]:
-                axis.set(xscale="log", yscale="log")
-                axis.set_xticks(settings.targets, [str(target) for target in settings.targets])
-                axis.minorticks_off()
-                axis.legend(fontsize=8, loc="upper left")
-                axis.margins(y=0.35)
+                axis.margins(y=0.4)
     return found
 
 
