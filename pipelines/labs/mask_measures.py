@@ -75,6 +75,4 @@ def source_shift(kind: str, configurations: int, seed: int) -> dict[str, Any]:
                 first = states[1:, 0].astype(np.float64)  # [3, h]
                 lengths = np.linalg.norm(first, axis=-1) * np.linalg.norm(alone[0])  # [3]
                 cosines[name].append(float((first @ alone[0] / lengths).min()))
-    return {
-        name: {"largest": max(differences[name]), "share": float(np.mean(shares[name])), "cosine": min(cosines[name])} for name in (NEW, PLAIN)
-    }
+    return {name: {"largest": max(differences[name]), "share": float(np.mean(shares[name])), "cosine": min(cosines[name])} for name in (NEW, PLAIN)}

@@ -60,6 +60,7 @@ def run(work: Work[SynthesizerSettings]) -> None:
     trained = {track: {kind: _train(work, track, kind) for kind in settings.kinds} for track in settings.tracks}
     scores = {track: {kind: [list(run.best.values())[-1] for run in runs] for kind, runs in own.items()} for track, own in trained.items()}
     first = trained[settings.tracks[0]]
+    seconds = {track: {kind: [run.seconds for run in runs] for kind, runs in own.items()} for track, own in trained.items()}
     learnt = {kind: work.step(f"learnt-{kind}", partial(_learnt, runs[0], settings.shown_places)) for kind, runs in first.items()}
     agreement = {track: [_agreement(own, task) for task in range(len(TASKS))] for track, own in scores.items()}
     _draw_times(work, times)
@@ -84,7 +85,7 @@ def run(work: Work[SynthesizerSettings]) -> None:
             "spearman": {track: dict(zip(TASKS, row, strict=True)) for track, row in agreement.items()},
             "learnt": {kind: {key: value for key, value in row.items() if not isinstance(value, np.ndarray)} for kind, row in learnt.items()},
         },
-        timing={"encoder": times, "training_seconds": {track: {kind: _seconds(runs) for kind, runs in own.items()} for track, own in trained.items()}},
+        timing={"encoder": times, "training_seconds": seconds},
         findings=[
             f"counted weights equal table 1's closed forms for {sum(counted['equal'].values())} of {len(counted['equal'])} kinds with one head; with "
             f"{HEADS} heads the random kind has {counted['heads'].get('random', 0):,}, the queries and keys it replaces {CLOSED['dot_product']:,}",
@@ -120,15 +121,8 @@ def _times(settings: SynthesizerSettings, length: int) -> Steps:
 def _train(work: Work[SynthesizerSettings], track: str, kind: str) -> list[Training]:
     settings = work.settings
     shared = [f"encoder.attention={kind}", f"training.epochs={settings.epochs.get(track, 3.0)}", f"training.max_records={settings.max_records}"]
-    return [
-        work.train(
-            f"{track}-{kind}-{number + 1}",
-            track,
-            recipe=settings.recipe,
-            overrides=[*shared, f"training.seed={settings.seed + number}", *settings.overrides],
-        )
-        for number in range(settings.seeds)
-    ]
+    seeds = [[*shared, f"training.seed={settings.seed + number}", *settings.overrides] for number in range(settings.seeds)]
+    return [work.train(f"{track}-{kind}-{number + 1}", track, recipe=settings.recipe, overrides=own) for number, own in enumerate(seeds)]
 
 
 def _learnt(run: Training, places: int) -> Steps:
@@ -244,10 +238,6 @@ def _draw_rows(work: Work[SynthesizerSettings], learnt: dict[str, dict[str, Any]
             for head in range(2):
                 token_grid(axes[number, head], row["rows"][head], row["tokens"], unit="attention weight", vmin=0)
                 axes[number, head].set_title(f"{kind}, head {head + 1}")
-
-
-def _seconds(runs: list[Training]) -> list[float]:
-    return [round(run.seconds, 2) for run in runs]
 
 
 def _spread(values: list[float]) -> float:
