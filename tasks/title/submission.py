@@ -47,8 +47,8 @@ def read_submission(path: str | Path) -> list[Row]:
     return [(text, title) for _, text, title in rows]
 
 
-def check_submission(path: str | Path, against: str | Path | None = None) -> list[Problem]:
-    """Everything that makes the zip no answer to the test file ``against``, or costs score; empty when it is fine."""
+def check_submission(path: str | Path, schema: None = None, against: str | Path | None = None) -> list[Problem]:
+    """Everything that makes the zip no answer to the test file ``against``, or costs score; empty when it is fine. This task has no schema."""
     texts = None
     problems: list[Problem] = []
     if against is not None:

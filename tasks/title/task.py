@@ -76,7 +76,7 @@ class TitleTask:
         submission.write_submission(path, ((record.text, found[0].text) for record, found in zip(rows, predictions, strict=True)))
 
     def check_submission(self, path: Path, *, schema: None = None, against: Path | None = None) -> list[Problem]:
-        return submission.check_submission(path, against)
+        return submission.check_submission(path, schema=schema, against=against)
 
     def score_files(self, gold: Path, prediction: Path, *, alias: Path | None = None, **options: Any) -> dict[str, Any]:
         return submission.score_files(gold, prediction, alias=alias, **options)

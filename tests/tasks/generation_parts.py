@@ -100,11 +100,16 @@ def expected_smoothing(built, batch, smoothing):
     """1 - e of the label's and e of the mean cross entropy over what a row may write, from NumPy."""
     logits = built(batch).numpy().astype(np.float64)  # [t, u]
     total = 0.0
-    for row, label, allowed in zip(logits, batch["labels"], batch["writable"][batch["owners"]], strict=True):
+    for row, label, allowed in zip(logits, batch["labels"], writable(batch), strict=True):
         logs = row[allowed] - np.log(np.exp(row[allowed] - row[allowed].max()).sum()) - row[allowed].max()
         of_label = row[label] - row[allowed].max() - np.log(np.exp(row[allowed] - row[allowed].max()).sum())
         total -= (1 - smoothing) * of_label + smoothing * logs.mean()
     return total / len(logits)
+
+
+def writable(batch):
+    """Which words each target token may be, [t, u]."""
+    return batch["writable"][batch["owners"]] if "writable" in batch else np.ones((len(batch["owners"]), len(batch["words"])), dtype=bool)
 
 
 def check_targets(kit, rows):
@@ -120,9 +125,9 @@ def check_targets(kit, rows):
         assert row[0] == kit.vocabulary.cls_id and row[begin - 1] == row[length - 1] == kit.vocabulary.sep_id
         assert segments.tolist() == [0] * begin + [1] * (length - begin) + [0] * (l - length)
         assert (row[length:] == kit.vocabulary.pad_id).all()
-    assert batch["writable"][batch["owners"], batch["labels"]].all()
+    assert writable(batch)[np.arange(len(batch["labels"])), batch["labels"]].all()
     unlabelled = kit.collate(built, rows, labelled=False)
-    assert set(unlabelled) == {"ids", "segments", "lengths", "words", "writable", "copied"} and not unlabelled["segments"].any()
+    assert set(unlabelled) == {"ids", "segments", "lengths", "words", "copied", *{"writable"} & set(batch)} and not unlabelled["segments"].any()
     return batch
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.errors import InputError
 from tasks.base import ReadResult, Task
-from tasks.registry import TRACKS, get_task
+from tasks.registry import AUXILIARY, TRACKS, get_task
 
 ROOT = Path(__file__).parents[2]
 USERS = [*(ROOT / "pipelines").glob("*.py"), ROOT / "tasks" / "chunks.py"]
@@ -24,7 +25,7 @@ def test_the_protocol_is_what_pipelines_use():
     assert used == ATTRIBUTES | METHODS | PROPERTIES
 
 
-@pytest.mark.parametrize("track", TRACKS)
+@pytest.mark.parametrize("track", [*TRACKS, *AUXILIARY])
 def test_every_track_provides_it(track):
     task = get_task(track)
     assert task.name == track and task.member.endswith(".json")
@@ -45,6 +46,14 @@ def test_every_track_provides_it(track):
         assert list(has)[: len(positional)] == positional, f"{name}: another order"
         further = [parameter for parameter in has.values() if parameter.name not in asked.parameters]
         assert all(parameter.default is not inspect.Parameter.empty for parameter in further), f"{name} asks for more: {further}"
+
+
+def test_auxiliary_tasks_are_found_as_tracks_are_but_are_none():
+    assert not TRACKS.keys() & AUXILIARY.keys() and "title" in AUXILIARY
+    with pytest.raises(InputError) as caught:
+        get_task("titel")
+    (problem,) = caught.value.problems
+    assert problem.code == "LIC-T001" and all(name in problem.expected for name in (*TRACKS, *AUXILIARY))
 
 
 def test_a_read_result_owns_its_problems():

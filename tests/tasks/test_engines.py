@@ -13,6 +13,7 @@ from shared.text import Tokenizer, Vocabulary
 from tasks.reading.records import Answer, ReadingRecord
 from tasks.recipe import FeatureSettings, load_recipe, override
 from tasks.registry import get_task
+from tasks.title.records import TitleRecord
 
 from .test_gplinker import ROWS as GROUPS
 from .test_gplinker import SCHEMAS
@@ -25,6 +26,7 @@ ROWS = {
         ReadingRecord("q2", "首届在哪里举行", PASSAGE * 6, (Answer("北川市", 15),)),
         ReadingRecord("q3", "几支球队", PASSAGE, None),
     ],
+    "title": [TitleRecord(PASSAGE, "星海杯的历史"), TitleRecord(PASSAGE * 3), TitleRecord("无事")],
 }
 MODELS = {
     "crf": ("event", []),
@@ -37,6 +39,7 @@ MODELS = {
     "event generate": ("event", ["model.name=generate"]),
     "relation generate": ("relation", ["model.name=generate"]),
     "reading generate": ("reading", ["model.name=generate", "model.copy_size=0"]),
+    "title": ("title", []),
     "span": ("reading", []),
     "span, marks and no answer": ("reading", ["model.word_in_question=true", "model.no_answer=true"]),
 }
@@ -50,6 +53,7 @@ DECODE = {
     "event generate": {"beam": 3, "length_penalty": "mean", "max_target": 24},
     "relation generate": {"search": "mbr", "samples": 3, "max_target": 30},
     "reading generate": {"beam": 2, "max_target": 10, "n_best": 2},
+    "title": {"beam": 3, "max_target": 8, "n_best": 3, "no_repeat_ngram": 2},
 }
 """Thresholds at which a random model finds something."""
 

@@ -10,6 +10,7 @@ import pytest
 import tasks.event.submission
 import tasks.reading.submission
 import tasks.relation.submission
+import tasks.title.submission
 from tasks.event.schema import EventSchema
 from tasks.reading.records import ReadingRecord, write_records
 from tasks.relation.records import Spo
@@ -55,6 +56,14 @@ EXAMPLES = {
         '{"a": "NovaKite", "b": "无 事"}',
         {},
     ),
+    "title": Example(
+        tasks.title.submission,
+        "title.json",
+        None,
+        [(TEXT, "林川 的配音"), (OTHER, OTHER)],
+        f'{{"abst": "{TEXT}", "title": "林川的配音"}}\n',
+        {},
+    ),
 }
 
 
@@ -65,9 +74,9 @@ def example(request):
 
 @pytest.fixture
 def against(tmp_path, example):
-    """The test file: the same two texts in every track."""
+    """The test file: the same two texts in every task."""
     path = tmp_path / "test1.json"
-    if example.schema is None:
+    if example.member == "reading.json":
         write_records(path, [ReadingRecord("a", "谁配音", TEXT), ReadingRecord("b", "有事吗", OTHER)])
     else:
         lines = [json.dumps({"id": identity, "text": text}, ensure_ascii=False) + "\n" for identity, text in (("a", TEXT), ("b", OTHER))]
