@@ -14,6 +14,7 @@ from ..curves import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, fonts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 COLOURS = (BLUE, ORANGE, GREEN, PINK, GREY, "#E69F00", "#56B4E9", "#000000")
@@ -64,7 +65,21 @@ def token_grid(axes: Axes, values: Any, tokens: Sequence[str], **options: Any) -
     image(axes, values, aspect="equal", **options)
     axes.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=9)
     axes.set_yticks(range(len(tokens)), tokens, fontsize=9)
+    for place in range(1, len(tokens)):
+        axes.axhline(place - 0.5, color="white", linewidth=0.4)
+        axes.axvline(place - 0.5, color="white", linewidth=0.4)
     axes.set(xlabel="key", ylabel="query")
+
+
+def logarithmic(axis: Axis) -> None:
+    """Makes an axis (``axes.xaxis`` or ``axes.yaxis``) logarithmic with plain numbers at its ticks: powers would need mathematical text."""
+    from matplotlib.ticker import LogLocator
+
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    low, high = axis.get_view_interval()
+    if high < 100 * low:  # less than two decades: ticks between the powers too
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
@@ -76,7 +91,8 @@ def power_lines(axes: Axes, sizes: Sequence[float], series: dict[str, Sequence[f
     """Lines over sizes on two logarithmic axes, each with its :func:`exponent` in the legend; ``first``: the number of the first line's stroke."""
     for number, (name, values) in enumerate(series.items()):
         axes.plot(sizes, values, label=f"{name}: power {exponent(sizes, values):.2f}", **stroke(first + number))
-    axes.set(xscale="log", yscale="log")
+    logarithmic(axes.yaxis)
+    axes.set_xscale("log")
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
     axes.legend(fontsize=8, loc="upper left")

@@ -57,7 +57,8 @@ def source_shift(kind: str, configurations: int, seed: int) -> dict[str, Any]:
     cosines: dict[str, list[float]] = {NEW: [], PLAIN: []}
     for number in range(configurations):
         heads, source = int(rng.choice([2, 4])), int(rng.integers(4, 24))
-        sizes = {"hidden_size": heads * int(rng.choice([8, 16, 32])), "num_layers": int(rng.integers(1, 5)), "num_heads": heads}
+        width = heads * int(rng.choice([8, 16, 32]))
+        sizes = {"hidden_size": width, "num_layers": int(rng.integers(1, 5)), "num_heads": heads, "initializer_range": 0.5 * width**-0.5}
         model = new_writer(positions=64, vocab_size=500, seed=seed + number, attention=kind, **sizes)
         added = [0, 2, 30, 30]  # none, short, long, another long
         ids = rng.integers(5, 500, [4, source + max(added)])  # [4, l]
