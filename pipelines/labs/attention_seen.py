@@ -18,8 +18,8 @@ def attention_of(folder: Path, *, texts: int = 12, tokens: int = 20) -> dict[str
     """Of the run in ``folder``, with its best weights:
 
     ``tokens`` [l] of a sentence of the bundled sample with [CLS]; ``rows`` [n, l, l], the last layer's attention weights on it; ``by_input``:
-    :func:`input_share` over ``texts`` sentences cut to equal length. For random kinds ``before`` and ``after`` [n, m, m]: the first layer's matrix
-    as it was drawn and as it is. For mixtures ``shares`` [layers, parts, n] and ``parts``, their names.
+    :func:`input_share` over ``texts`` sentences cut to equal length. For random kinds, also in a mixture, ``before`` and ``after`` [n, m, m]:
+    the first layer's matrices as they were drawn and as they are. For mixtures ``shares`` [layers, parts, n] and ``parts``, their names.
     """
     import paddle
 
@@ -39,12 +39,15 @@ def attention_of(folder: Path, *, texts: int = 12, tokens: int = 20) -> dict[str
     made: dict[str, Any] = {"tokens": ["[CLS]", *names[0][:cut]], "rows": weights[0], "by_input": input_share(weights)}
     paddle.seed(loaded.recipe.training.seed)
     began = Backbone(backbone.config)  # draws what the run drew
-    scores = backbone.blocks[0].attention.scores
-    if isinstance(scores, Mixture):
-        made["parts"] = backbone.config.attention.split("+")
+    old, new = began.blocks[0].attention.scores, backbone.blocks[0].attention.scores
+    kinds = backbone.config.attention.split("+")
+    if isinstance(new, Mixture):
+        made["parts"] = kinds
         made["shares"] = np.stack([block.attention.scores.shares().numpy() for block in backbone.blocks])  # [layers, p, n]
-    elif backbone.config.attention in ("random", "fixed_random", "factorized_random"):
-        made.update(before=matrices(began.blocks[0].attention.scores), after=matrices(scores))  # [n, m, m] each
+    for index, kind in enumerate(kinds):
+        if kind.endswith("random") and "before" not in made:
+            parts = (layer.parts[index] if isinstance(layer, Mixture) else layer for layer in (old, new))
+            made["before"], made["after"] = map(matrices, parts)  # [n, m, m] each
     return made
 
 

@@ -43,7 +43,7 @@ class SynthesizerSettings(LabSettings):
     recipe: str = "quick"
     kinds: tuple[str, ...] = tuple(PAPER)
     seeds: int = Field(2, ge=1, description="trainings of each kind")
-    epochs: dict[str, float] = Field({"event": 2.0, "title": 2.0}, description="by track")
+    epochs: dict[str, float] = Field({"event": 2.5, "title": 2.0}, description="by track")
     max_records: int = Field(1_000_000, ge=1)
     overrides: tuple[str, ...] = Field((), description="more settings of the recipe, e.g. training.batch_tokens=512")
     lengths: tuple[int, ...] = (32, 64, 128, 256, 512)
@@ -89,7 +89,7 @@ def run(work: Work[SynthesizerSettings]) -> None:
         timing={"encoder": times, "training_seconds": seconds},
         findings=[
             f"counted weights equal table 1's closed forms for {sum(counted['equal'].values())} of {len(counted['equal'])} kinds with one head; with "
-            f"{HEADS} heads the random kind has {counted['heads'].get('random', 0):,}, the queries and keys it replaces {CLOSED['dot_product']:,}",
+            f"{HEADS} heads the random kind has {counted['heads']['random']:,}, the queries and keys it replaces {CLOSED['dot_product']:,}",
             *(_finding(track, own, agreement[track]) for track, own in scores.items()),
             "share of the attention weights' variance that the input makes: "
             + ", ".join(f"{kind} {row['by_input']:.3f}" for kind, row in learnt.items()),
@@ -105,9 +105,10 @@ def run(work: Work[SynthesizerSettings]) -> None:
 def _parameters(kinds: Sequence[str]) -> Steps:
     from shared.attention import count_parameters
 
-    one = {kind: count_parameters(kind, D, N, rank=RANK, factors=FACTORS) for kind in kinds}
-    heads = {kind: count_parameters(kind, D, N, num_heads=HEADS, rank=RANK, factors=FACTORS) for kind in kinds}
-    return {"one": one, "heads": heads, "closed": CLOSED, "equal": {kind: one[kind] == CLOSED[kind] for kind in kinds if kind in CLOSED}}
+    both = dict.fromkeys([*CLOSED, *kinds])
+    one = {kind: count_parameters(kind, D, N, rank=RANK, factors=FACTORS) for kind in both}
+    heads = {kind: count_parameters(kind, D, N, num_heads=HEADS, rank=RANK, factors=FACTORS) for kind in both}
+    return {"one": one, "heads": heads, "closed": CLOSED, "equal": {kind: one[kind] == CLOSED[kind] for kind in CLOSED}}
 
 
 def _times(settings: SynthesizerSettings, length: int) -> Steps:
@@ -169,7 +170,8 @@ def _draw_times(work: Work[SynthesizerSettings], times: dict[int, dict[str, Any]
         for axis, key, title in zip(axes[0], ("forward_ms", "step_ms"), ("forward", "training step"), strict=True):
             power_lines(axis, list(times), {kind: [row[key][kind] for row in times.values()] for kind in kinds})
             axis.set(xlabel="tokens of a text", ylabel=f"ms for {work.settings.timed_tokens} tokens", title=title)
-            axis.margins(y=0.5)
+            low, high = axis.get_ylim()
+            axis.set_ylim(top=high * (high / low) ** 0.8)  # room for the legend
 
 
 def _draw_scores(work: Work[SynthesizerSettings], scores: dict[str, Any], agreement: dict[str, list[float | None]]) -> None:
@@ -200,30 +202,29 @@ def _draw_matrices(work: Work[SynthesizerSettings], learnt: dict[str, dict[str, 
         if not row.get("moved"):
             continue
         shown = {"as drawn": row["before"], "after training": row["after"], "change": row["after"] - row["before"]}  # [n, p, p] each
-        heads = row["before"].shape[0]
+        heads, places = row["before"].shape[:2]
         finding = f"{kind}: training moves an entry by {row['moved']:.2g} on average, from a spread of {row['before'].std():.2f}"
-        with work.figure(f"matrices-{kind}", finding, rows=3, columns=heads, size=(3.4 * heads, 9.6)) as (_, axes):
-            for number, (name, values) in enumerate(shown.items()):
+        with work.figure(f"matrices-{kind}", finding, rows=3, size=(2.9 * heads, 9.6)) as (_, axes):
+            for axis, (name, values) in zip(axes[:, 0], shown.items(), strict=True):
                 reach = float(np.quantile(np.abs(values), 0.99))
-                for head in range(heads):
-                    image(axes[number, head], values[head], unit="score" if head == heads - 1 else "", colours=DIVERGING, vmin=-reach, vmax=reach)
-                    axes[number, head].set_title(f"{name}, head {head + 1}")
-                axes[number, 0].set_ylabel("query place")
-            for axis in axes[-1]:
-                axis.set_xlabel("key place")
+                apart = np.pad(values, ((0, 0), (0, 0), (0, 2)), constant_values=np.nan)  # [n, p, p + 2], so that heads stand apart
+                image(axis, np.hstack(list(apart)), unit="score", colours=DIVERGING, vmin=-reach, vmax=reach, aspect="equal")
+                axis.set(title=name, ylabel="query place")
+                axis.set_xticks([(places + 2) * head + places / 2 for head in range(heads)], [f"keys, head {head + 1}" for head in range(heads)])
 
 
 def _draw_shares(work: Work[SynthesizerSettings], learnt: dict[str, dict[str, Any]]) -> None:
     from .figures import DIVERGING, image
 
     mixtures = {kind: row for kind, row in learnt.items() if "shares" in row}
-    means = ", ".join(f"{row['parts'][0]} {row['shares'][:, 0].mean():.2f} of {kind}" for kind, row in mixtures.items())
+    means = ", ".join(f"{row['parts'][0]} {row['shares'][:, 0].mean():.3f} of {kind}" for kind, row in mixtures.items())
     with work.figure("mixtures", f"Shares of the first part, from 0.5 at the start: {means}", columns=len(mixtures), size=(13, 4.4)) as (_, axes):
+        reach = max(float(np.abs(row["shares"][:, 0] - 0.5).max()) for row in mixtures.values())
         for axis, (kind, row) in zip(axes[0], mixtures.items(), strict=True):
             first = row["shares"][:, 0]  # [layers, n]
-            image(axis, first, unit="share" if axis is axes[0, -1] else "", colours=DIVERGING, vmin=0, vmax=1)
+            image(axis, first, unit="share" if axis is axes[0, -1] else "", colours=DIVERGING, vmin=0.5 - reach, vmax=0.5 + reach)
             for (layer, head), value in np.ndenumerate(first):
-                axis.text(head, layer, f"{value:.2f}", ha="center", va="center", fontsize=10)
+                axis.text(head, layer, f"{value:.3f}", ha="center", va="center", fontsize=10)
             axis.set(title=f"{row['parts'][0]} in {kind}", xlabel="head", ylabel="layer")
             axis.set_xticks(range(first.shape[1]), range(1, first.shape[1] + 1))
             axis.set_yticks(range(first.shape[0]), range(1, first.shape[0] + 1))
@@ -239,7 +240,7 @@ def _draw_rows(work: Work[SynthesizerSettings], learnt: dict[str, dict[str, Any]
         for number, kind in enumerate(shown):
             row = learnt[kind]
             for head in range(2):
-                token_grid(axes[number, head], row["rows"][head], row["tokens"], unit="attention weight", vmin=0)
+                token_grid(axes[number, head], row["rows"][head], row["tokens"], unit="attention weight")
                 axes[number, head].set_title(f"{kind}, head {head + 1}")
 
 
@@ -249,7 +250,7 @@ def _spread(values: list[float]) -> float:
 
 LAB = Lab(
     SynthesizerSettings,
-    {"tracks": ["event"], "kinds": ["random", "dense+dot_product"], "seeds": 1, "epochs": {"event": 1.0}, "max_records": 12,
+    {"tracks": ["event"], "kinds": ["random+dot_product"], "seeds": 1, "epochs": {"event": 1.0}, "max_records": 12,
      "lengths": [16, 32], "timed_tokens": 64, "hidden_size": 32, "repeats": 1, "shown_places": 32},
     run,
 )  # fmt: skip
