@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import AfterValidator
 
 from ..demo import samples_folder
 
 if TYPE_CHECKING:
     from shared.backbone import Backbone
+
+
+def _known(kind: str) -> str:
+    from shared.attention import check_kind
+
+    check_kind(kind)
+    return kind
+
+
+AttentionKind = Annotated[str, AfterValidator(_known)]
+"""The name of a kind, or several joined by ``+``, in a lab's settings."""
 
 
 def attention_of(folder: Path, *, texts: int = 12, tokens: int = 20) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from .attention_seen import AttentionKind, attention_of
 from .work import Lab, LabSettings, Steps, Training, Work
 
 TASKS = ("WMT EnDe BLEU", "WMT EnFr BLEU", "LM1B −perplexity", "CNN/DM Rouge-L", "PersonaChat Rouge-L", "GLUE")
@@ -26,27 +27,21 @@ PAPER: dict[str, tuple[float | None, ...]] = {
 """Of arXiv 2005.00743v1, more is better."""
 D, N, RANK, FACTORS, HEADS = 512, 256, 8, (16, 16), 8
 """The sizes at which the paper's table 1 is evaluated."""
-CLOSED = {
-    "dot_product": 2 * D * D,
-    "fixed_random": N * N,
-    "random": N * N,
-    "factorized_random": 2 * N * RANK,
-    "dense": D * D + D * N,
-    "factorized_dense": D * D + D * sum(FACTORS),
-}
+CLOSED = {"dot_product": 2 * D * D, "dense": D * D + D * N, "factorized_dense": D * D + D * sum(FACTORS)}
+CLOSED |= {"random": N * N, "fixed_random": N * N, "factorized_random": 2 * N * RANK}
 
 
 class SynthesizerSettings(LabSettings):
     """One small encoder from scratch, with each kind of attention, on each track."""
 
-    tracks: tuple[str, ...] = ("event", "title")
+    tracks: tuple[str, ...] = Field(("event", "title"), min_length=1)
     recipe: str = "quick"
-    kinds: tuple[str, ...] = tuple(PAPER)
+    kinds: tuple[AttentionKind, ...] = Field(tuple(PAPER), min_length=1)
     seeds: int = Field(2, ge=1, description="trainings of each kind")
     epochs: dict[str, float] = Field({"event": 2.5, "title": 2.0}, description="by track")
     max_records: int = Field(1_000_000, ge=1)
     overrides: tuple[str, ...] = Field((), description="more settings of the recipe, e.g. training.batch_tokens=512")
-    lengths: tuple[int, ...] = (32, 64, 128, 256, 512)
+    lengths: tuple[int, ...] = Field((32, 64, 128, 256, 512), min_length=2)
     timed_tokens: int = Field(2048, ge=1, description="of a batch, whatever the length of its texts")
     hidden_size: int = Field(128, ge=8, description="of the timed encoders, which have 2 layers and 4 heads")
     repeats: int = Field(3, ge=1)
@@ -59,9 +54,8 @@ def run(work: Work[SynthesizerSettings]) -> None:
     times = {length: work.step(f"time-{length}", partial(_times, settings, length)) for length in settings.lengths}
     trained = {track: {kind: _train(work, track, kind) for kind in settings.kinds} for track in settings.tracks}
     scores = {track: {kind: [_score(run) for run in runs] for kind, runs in own.items()} for track, own in trained.items()}
-    first = trained[settings.tracks[0]]
-    seconds = {track: {kind: [run.seconds for run in runs] for kind, runs in own.items()} for track, own in trained.items()}
-    learnt = {kind: work.step(f"learnt-{kind}", partial(_learnt, runs[0], settings.shown_places)) for kind, runs in first.items()}
+    first = {kind: runs[0] for kind, runs in trained[settings.tracks[0]].items()}
+    learnt = {kind: work.step(f"learnt-{kind}", partial(_learnt, run, settings.shown_places)) for kind, run in first.items()}
     agreement = {track: [_agreement(own, task) for task in range(len(TASKS))] for track, own in scores.items()}
     _draw_times(work, times)
     _draw_scores(work, scores, agreement)
@@ -70,12 +64,11 @@ def run(work: Work[SynthesizerSettings]) -> None:
         _draw_shares(work, learnt)
     _draw_rows(work, learnt)
     longest = max(settings.lengths)
-    step_ms = {kind: times[longest]["step_ms"][kind] for kind in settings.kinds}
     work.report(
         f"Weights of the scores ({D} wide, {N} tokens, table 1 and with {HEADS} heads), ms of a training step at {longest} tokens, dev scores",
         ["kind", "table 1", f"{HEADS} heads", "ms a step", "by input", *(f"{track} (± seeds)" for track in settings.tracks), TASKS[0]],
         [
-            [kind, counted["one"][kind], counted["heads"][kind], step_ms[kind], learnt[kind]["by_input"]]
+            [kind, counted["one"][kind], counted["heads"][kind], times[longest]["step_ms"][kind], learnt[kind]["by_input"]]
             + [f"{np.mean(own[kind]):.4f} ± {_spread(own[kind]):.4f}" for own in scores.values()]
             + [PAPER[kind][0] if kind in PAPER else "-"]
             for kind in settings.kinds
@@ -86,7 +79,7 @@ def run(work: Work[SynthesizerSettings]) -> None:
             "spearman": {track: dict(zip(TASKS, row, strict=True)) for track, row in agreement.items()},
             "learnt": {kind: {key: value for key, value in row.items() if not isinstance(value, np.ndarray)} for kind, row in learnt.items()},
         },
-        timing={"encoder": times, "training_seconds": seconds},
+        timing={"encoder": times, "training_seconds": {kind: run.seconds for kind, run in first.items()}},
         findings=[
             f"counted weights equal table 1's closed forms for {sum(counted['equal'].values())} of {len(counted['equal'])} kinds with one head; with "
             f"{HEADS} heads the random kind has {counted['heads']['random']:,}, the queries and keys it replaces {CLOSED['dot_product']:,}",
@@ -134,8 +127,6 @@ def _score(run: Training) -> float:
 
 def _learnt(run: Training, places: int) -> Steps:
     """:func:`attention_of` with matrices cut to ``places``, and how far training moved their entries there and beyond the longest text."""
-    from .attention_seen import attention_of
-
     made = attention_of(run.folder)
     if "before" in made:
         change = np.abs(made["after"] - made["before"])  # [n, m, m]
@@ -180,7 +171,7 @@ def _draw_scores(work: Work[SynthesizerSettings], scores: dict[str, Any], agreem
     finding = "; ".join(_finding(track, own, agreement[track]) for track, own in scores.items())
     with work.figure("scores", finding, rows=1, columns=len(scores) + 1, size=(5.2 * (len(scores) + 1), 6)) as (_, axes):
         for number, (axis, (track, own)) in enumerate(zip(axes[0], scores.items(), strict=False)):
-            order = sorted(own, key=lambda kind: PAPER[kind][0] or 0.0)
+            order = sorted(own, key=lambda kind: PAPER.get(kind, (0.0,))[0] or 0.0)
             axis.barh(order, [np.mean(own[kind]) for kind in order], **bar(number))
             for place, kind in enumerate(order):
                 axis.plot(own[kind], [place] * len(own[kind]), "ko", markersize=4)

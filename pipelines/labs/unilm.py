@@ -6,13 +6,14 @@ import hashlib
 import tempfile
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from ..console import progress
 from ..writing_race import UNCACHED, installed, new_sources, new_writer, open_writer, race, searches
+from .attention_seen import AttentionKind
 from .mask_measures import NEW, PLAIN, compare_forms, product_form, source_shift
 from .work import Lab, LabSettings, Steps, Work
 
@@ -23,7 +24,7 @@ class UniLMSettings(LabSettings):
     """Timed encoders are new and small: times say how a search grows, not how long a trained model takes."""
 
     configurations: int = Field(6, ge=1, description="random encoders of each attention kind")
-    kinds: tuple[str, ...] = (
+    kinds: tuple[AttentionKind, ...] = (
         "dot_product", "dense", "random", "factorized_dense", "factorized_random", "dense+dot_product", "random+dot_product",
     )  # fmt: skip
     random_pairs: int = Field(500, ge=1, description="segment rows on which both forms of the mask are compared")
@@ -35,7 +36,7 @@ class UniLMSettings(LabSettings):
     targets: tuple[int, ...] = (8, 16, 32, 64, 128)
     batches: tuple[int, ...] = (1, 8)
     beams: tuple[int, ...] = (1, 4)
-    engines: tuple[str, ...] = ("eager", "static", "onnx")
+    engines: tuple[Literal["eager", "static", "onnx"], ...] = ("eager", "static", "onnx")
     repeats: int = Field(3, ge=1)
 
 
