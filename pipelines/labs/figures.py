@@ -30,7 +30,8 @@ DIVERGING = "PuOr"
 
 def stroke(number: int) -> dict[str, Any]:
     """Colour, dash and marker of line ``number`` (from 0): any one of them tells lines apart."""
-    return {"color": COLOURS[number % 8], "linestyle": DASHES[number % 8], "marker": MARKERS[number % 8], "markersize": 5}
+    turn = number + number // 8  # a second round has the colours with other dashes and markers
+    return {"color": COLOURS[number % 8], "linestyle": DASHES[turn % 8], "marker": MARKERS[turn % 8], "markersize": 5}
 
 
 def bar(number: int) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def logarithmic(axis: Axis) -> None:
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
     low, high = axis.get_view_interval()
     if high < 100 * low:  # less than two decades: ticks between the powers too
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 8 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)))
     axis.set_major_formatter(lambda value, _: f"{value:g}")
 
 

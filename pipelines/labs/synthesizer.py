@@ -169,7 +169,7 @@ def _draw_scores(work: Work[SynthesizerSettings], scores: dict[str, Any], agreem
     from .figures import DIVERGING, bar, image
 
     finding = "; ".join(_finding(track, own, agreement[track]) for track, own in scores.items())
-    with work.figure("scores", finding, rows=1, columns=len(scores) + 1, size=(5.2 * (len(scores) + 1), 6)) as (_, axes):
+    with work.figure("scores", finding, rows=1, columns=len(scores) + 1, size=(4.6 * (len(scores) + 1), 6)) as (_, axes):
         for number, (axis, (track, own)) in enumerate(zip(axes[0], scores.items(), strict=False)):
             order = sorted(own, key=lambda kind: PAPER.get(kind, (0.0,))[0] or 0.0)
             axis.barh(order, [np.mean(own[kind]) for kind in order], **bar(number))
@@ -182,7 +182,8 @@ def _draw_scores(work: Work[SynthesizerSettings], scores: dict[str, Any], agreem
         axes[0, -1].set_yticks(range(len(TASKS)), TASKS)
         axes[0, -1].set_title("our ranking beside the paper's")
         for (row, column), value in np.ndenumerate(values):
-            axes[0, -1].text(row, column, "-" if np.isnan(value) else f"{value:+.2f}", ha="center", va="center")
+            colour = "white" if abs(value) > 0.6 else "black"
+            axes[0, -1].text(row, column, "-" if np.isnan(value) else f"{value:+.2f}", ha="center", va="center", color=colour)
 
 
 def _draw_matrices(work: Work[SynthesizerSettings], learnt: dict[str, dict[str, Any]]) -> None:
@@ -215,7 +216,7 @@ def _draw_shares(work: Work[SynthesizerSettings], learnt: dict[str, dict[str, An
             first = row["shares"][:, 0]  # [layers, n]
             image(axis, first, unit="share" if axis is axes[0, -1] else "", colours=DIVERGING, vmin=0.5 - reach, vmax=0.5 + reach)
             for (layer, head), value in np.ndenumerate(first):
-                axis.text(head, layer, f"{value:.3f}", ha="center", va="center", fontsize=10)
+                axis.text(head, layer, f"{value:.3f}", ha="center", va="center", color="white" if abs(value - 0.5) > 0.6 * reach else "black")
             axis.set(title=f"{row['parts'][0]} in {kind}", xlabel="head", ylabel="layer")
             axis.set_xticks(range(first.shape[1]), range(1, first.shape[1] + 1))
             axis.set_yticks(range(first.shape[0]), range(1, first.shape[0] + 1))
@@ -226,7 +227,8 @@ def _draw_rows(work: Work[SynthesizerSettings], learnt: dict[str, dict[str, Any]
     from .figures import token_grid
 
     shown = [kind for kind in ("dense", "dot_product") if kind in learnt] or list(learnt)[:1]
-    finding = "Of the last layer's attention the input makes " + ", ".join(f"{100 * learnt[kind]['by_input']:.0f} % with {kind}" for kind in shown)
+    told = ", ".join(f"{100 * learnt[kind]['by_input']:.0f} % with {kind}" for kind in shown)
+    finding = f"The input decides this part of the variance of the last layer's attention: {told}"
     with work.figure("rows", finding, rows=len(shown), columns=2, size=(12, 6 * len(shown))) as (_, axes):
         for number, kind in enumerate(shown):
             row = learnt[kind]
