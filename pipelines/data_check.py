@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tasks.registry import NAMES
+
 if TYPE_CHECKING:
     from tasks.profile import Profile
 
@@ -136,7 +138,7 @@ def _short(name: str) -> str:
 
 
 def command(
-    track: Annotated[str, typer.Argument(help="relation, event or reading")],
+    track: Annotated[str, typer.Argument(help=NAMES)],
     path: Annotated[Path, typer.Argument(help="an official file, or a folder of them")],
     schema: Annotated[Path | None, typer.Option(help="the schema, when it does not lie beside the file")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tasks.registry import NAMES
+
 
 def import_data(track: str, source: str | Path, *, destination: str | Path | None = None, replace: bool = False) -> dict[str, Any]:
     """Imports what is official in ``source`` into ``destination`` (default ``data/TRACK``) and says what came and what is still missing.
@@ -32,7 +34,7 @@ def import_data(track: str, source: str | Path, *, destination: str | Path | Non
 
 
 def command(
-    track: Annotated[str, typer.Argument(help="relation, event or reading")],
+    track: Annotated[str, typer.Argument(help=NAMES)],
     source: Annotated[Path, typer.Argument(metavar="ARCHIVE_OR_FOLDER", help="zip, tar.gz, folder or a single official file")],
     to: Annotated[Path | None, typer.Option(help="the folder to import into (default data/TRACK)")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="replace different files already there")] = False,
@@ -56,6 +58,6 @@ def command(
 
 
 def _checkable() -> list[str]:
-    from tasks.registry import TRACKS
+    from tasks.registry import AUXILIARY, TRACKS
 
-    return list(TRACKS)
+    return [*TRACKS, *AUXILIARY]

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tasks.registry import NAMES
+
 from .console import emit_json, say, table
 from .mistakes import as_line
 
@@ -60,7 +62,7 @@ def roundtrip(
 
 
 def command(
-    track: Annotated[str, typer.Argument(help="relation, event or reading")],
+    track: Annotated[str, typer.Argument(help=NAMES)],
     file: Annotated[Path, typer.Argument(help="a labelled official file; its folder holds the schema")],
     model: Annotated[str | None, typer.Option(help="model whose representation is tried; default the track's first")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, e.g. model.tagging=flat; repeatable")] = None,

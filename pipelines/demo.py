@@ -41,8 +41,11 @@ def demo(tracks: Sequence[str] = (), *, folder: Path | None = None, overrides: t
     tests, ``without_learning`` that of the baseline on Test A, ``goal`` what Test A should reach, ``seconds`` the time of everything.
     """
     from shared.files import write_json
-    from tasks.registry import TRACKS, get_task
+    from tasks.registry import AUXILIARY, TRACKS, get_task
 
+    if other := next((name for name in tracks if name in AUXILIARY), None):
+        remedy = f"Train it on its sample: lic train {other} --recipe quick --data {samples_folder() / other}."
+        raise input_error("LIC-T001", found=f"the auxiliary task {other!r}", expected=f"tracks: {', '.join(TRACKS)}", remedy=remedy)
     chosen = [get_task(name).name for name in tracks] or list(TRACKS)
     target = _new_folder(folder)
     samples = samples_folder().resolve()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shared.errors import input_error, system_problem
+from tasks.registry import NAMES
 
 from .console import emit_json, progress, say, say_problems
 from .mistakes import show_faults
@@ -111,7 +112,7 @@ def evaluate_baseline(
 
 
 def command(
-    track: Annotated[str | None, typer.Argument(help="relation, event or reading; default every track that has a trained run")] = None,
+    track: Annotated[str | None, typer.Argument(help=f"{NAMES}; default every track that has a trained run")] = None,
     run: Annotated[Path | None, typer.Option(help="run folder; default the track's latest")] = None,
     split: Annotated[str, typer.Option(help="train, dev or another labelled split")] = "dev",
     data: Annotated[Path | None, typer.Option(help="data folder; default the one the run was trained on")] = None,

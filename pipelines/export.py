@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shared.errors import input_error
+from tasks.registry import NAMES
 
 from .console import emit_json, progress, say, table
 
@@ -155,7 +156,7 @@ def _losses(loaded: LoadedRun, out: Path, data: Path | None) -> dict[str, Any] |
 
 
 def command(
-    track: Annotated[str, typer.Argument(help="relation, event or reading")],
+    track: Annotated[str, typer.Argument(help=NAMES)],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="where the model goes; an older export there is replaced")],
     run: Annotated[Path | None, typer.Option(help="run folder; default the track's latest")] = None,
     format: Annotated[str, typer.Option(help="onnx, static or safetensors")] = "onnx",

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tasks.registry import NAMES
+
 from .console import emit_json, say, table
 
 SHOWN = 1000
@@ -77,7 +79,7 @@ def read_standard_input() -> str:
 
 
 def command(
-    track: Annotated[str, typer.Argument(help="relation, event or reading")],
+    track: Annotated[str, typer.Argument(help=NAMES)],
     text: Annotated[str, typer.Argument(help="the text; - reads standard input")],
     question: Annotated[str | None, typer.Option(help="reading: the question")] = None,
     run: Annotated[Path | None, typer.Option(help="run folder; default the track's latest")] = None,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tasks.registry import NAMES
+
 from .console import Advance, emit_json, say
 
 if TYPE_CHECKING:
@@ -155,7 +157,7 @@ def _share(given: str) -> tuple[int, int]:
 
 
 def command(
-    track: Annotated[str | None, typer.Argument(help="relation, event or reading; default every track that has a trained run")] = None,
+    track: Annotated[str | None, typer.Argument(help=f"{NAMES}; default every track that has a trained run")] = None,
     split: Annotated[str, typer.Option(help="test (test2 if present, else test1), test1, test2 or dev")] = "test",
     run: Annotated[Path | None, typer.Option(help="run folder; default the track's latest")] = None,
     data: Annotated[Path | None, typer.Option(help="data folder; default the one the run was trained on")] = None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shared.errors import InputError, input_error
+from tasks.registry import NAMES
 
 from .console import progress, say, say_problems
 
@@ -205,7 +206,7 @@ def preprocess(
 
 
 def command(
-    track: Annotated[str, typer.Argument(help="relation, event or reading")],
+    track: Annotated[str, typer.Argument(help=NAMES)],
     data: Annotated[Path | None, typer.Option(help="folder with train, dev and schema; default data/TRACK")] = None,
     recipe: Annotated[str, typer.Option(help="a shipped recipe's name or a TOML file")] = "default",
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, e.g. features.window=126; repeatable")] = None,

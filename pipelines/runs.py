@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tasks.registry import NAMES
+
 app = typer.Typer(help="Runs: list them, compare two, draw their curves.", invoke_without_command=True)
 
 
@@ -248,7 +250,7 @@ def _exactly(value: Any) -> str:
 @app.callback()
 def command(
     context: typer.Context,
-    track: Annotated[str | None, typer.Option(help="relation, event or reading")] = None,
+    track: Annotated[str | None, typer.Option(help=NAMES)] = None,
     root: Annotated[Path, typer.Option(help="the folder of runs")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:

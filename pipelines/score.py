@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tasks.registry import NAMES
+
 
 def score_prediction(
     track: str, gold: str | Path, prediction: str | Path, *, alias: str | Path | None = None, **options: str
@@ -33,7 +35,7 @@ def score_prediction(
 
 
 def command(
-    track: Annotated[str, typer.Argument(help="relation, event or reading")],
+    track: Annotated[str, typer.Argument(help=NAMES)],
     gold: Annotated[Path, typer.Argument(help="a labelled file in the official format")],
     prediction: Annotated[Path, typer.Argument(help="the submission: zip or the bare file")],
     alias: Annotated[Path | None, typer.Option(metavar="TSV", help="relation: table of aliases")] = None,

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tasks.registry import NAMES
+
 SHOWN = 100
 
 
@@ -37,7 +39,7 @@ def check_zip(track: str, path: str | Path, *, against: str | Path | None = None
 
 
 def command(
-    track: Annotated[str, typer.Argument(help="relation, event or reading")],
+    track: Annotated[str, typer.Argument(help=NAMES)],
     path: Annotated[Path, typer.Argument(metavar="ZIP", help="the submission")],
     against: Annotated[Path | None, typer.Option(metavar="TEST_JSON", help="the official test file: ids and texts are compared")] = None,
     schema: Annotated[Path | None, typer.Option(help="the schema (default: the one beside --against)")] = None,

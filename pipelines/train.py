@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shared.errors import input_error
+from tasks.registry import NAMES
 
 from .console import say
 
@@ -208,7 +209,7 @@ def _checksums(paths: dict[str, Path]) -> dict[str, str]:
 
 def command(
     context: typer.Context,
-    track: Annotated[str, typer.Argument(help="relation, event or reading")],
+    track: Annotated[str, typer.Argument(help=NAMES)],
     data: Annotated[Path | None, typer.Option(help="folder with train, dev and schema; default data/TRACK")] = None,
     recipe: Annotated[str | None, typer.Option(help="a shipped recipe's name (default, small, quick) or a TOML file")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, e.g. training.epochs=3; repeatable")] = None,

@@ -18,6 +18,8 @@ AUXILIARY = {
 }
 """Tasks that are trained, predicted and scored as the tracks are, each by its name. No leaderboard asks for them: what is done for all tracks when
 none is named (``lic demo``, ``lic predict``, ``lic evaluate``) leaves them out."""
+NAMES = f"{', '.join(TRACKS)}, or an auxiliary task: {', '.join(AUXILIARY)}"
+"""As the command line's help has them."""
 
 
 def get_task(name: str) -> Task:

@@ -87,7 +87,9 @@ class CopyHead(nn.Layer):
 def joined(logits: paddle.Tensor, mass: paddle.Tensor, top: paddle.Tensor, *, double_backward: bool = False) -> paddle.Tensor:
     """``log(e^logits + mass e^top)``: [t, u], [t, u] and [t, 1] give [t, u] float32."""
     exponential = twice.exp if double_backward else paddle.exp
-    wide, copies = logits.astype("float32"), paddle.log(mass + _LEAST) + top  # [t, u] each
-    copies = paddle.where(mass > 0, copies, paddle.full_like(copies, HIDDEN))  # [t, u]
+    there = (mass > 0).astype("float32")  # [t, u]
+    # a mass of 0 has no second derivative behind a logarithm, and paddle 2.6 none of where
+    wide, copies = logits.astype("float32"), paddle.log(mass + (1.0 - there) + _LEAST) + top  # [t, u] each
+    copies = copies * there + HIDDEN * (1.0 - there)  # [t, u]
     high = paddle.maximum(wide, copies).detach()  # [t, u]
     return high + paddle.log(exponential(wide - high) + exponential(copies - high))  # [t, u]

@@ -42,6 +42,26 @@ def test_one_softmax_for_writing_and_copying(seed, twice):
     np.testing.assert_allclose(with_copies(logits, pointed, copied[owners]), np.log(mass), rtol=1e-4, atol=1e-4)
 
 
+def test_words_that_no_row_copies_may_stand_anywhere():
+    """Behind the copied ones they cost nothing; scores, gradients and gradients of gradients are the same in any order."""
+    rng = np.random.default_rng(3)
+    owners, copied = np.array([0, 0, 1]), np.array([[1, -1, 0, 1], [0, -1, -1, 1]])
+    logits, target, source = (rng.normal(0, 1, shape).astype(np.float32) for shape in ((3, 5), (3, 6), (2, 4, 6)))
+    layer, found = head(double_backward=True), []
+    for order in ([0, 1, 2, 3, 4], [4, 2, 3, 0, 1], [1, 4, 0, 2, 3]):
+        place = np.argsort(order)  # of every word
+        inputs = [paddle.to_tensor(part, stop_gradient=False) for part in (logits[:, order], target, source)]
+        made = layer.with_copies(*inputs, np.where(copied < 0, -1, place[copied]), owners)
+        first = paddle.grad((made * made).sum(), inputs, create_graph=True)
+        second = paddle.grad(sum((one * one).sum() for one in first), inputs)
+        given = [made, first[0], second[0]]
+        found.append([*(one.numpy()[:, place] for one in given), *(one.numpy() for one in (*first[1:], *second[1:]))])
+    for other in found[1:]:
+        for one, same in zip(found[0], other, strict=True):
+            np.testing.assert_allclose(same, one, rtol=1e-4, atol=1e-4)
+            assert np.abs(one).max() > 0.1
+
+
 def test_scores_of_any_size_are_finite():
     layer = head()
     layer.bias.set_value(paddle.to_tensor([500.0]))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.text import Tokenizer, Vocabulary
-from shared.text.detokenize import detokenize
+from shared.text.detokenize import detokenize, pieces
 
 LETTERS = "你好吗去hello world playing 3.14 ,!?;:，。？Éé글'"
 VOCABULARY = Vocabulary.build([LETTERS, "playing played plays play"] * 2, max_size=200)
@@ -50,6 +50,13 @@ def test_the_text_of_the_ids_has_the_same_ids(text, tokenizer):
 
 
 @settings(max_examples=200, deadline=None)
+@given(texts, st.sampled_from([TOKENIZER, CASED]))
+def test_every_token_has_its_piece(text, tokenizer):
+    ids = tokenizer.encode(text).ids
+    parts = list(pieces(ids, tokenizer))
+    assert ["".join(parts[:count]) for count in range(len(ids) + 1)] == [detokenize(ids[:count], tokenizer) for count in range(len(ids) + 1)]
+
+
 @given(st.lists(st.sampled_from(["你", "好", "，", "？", "去"]) | st.just("hello"), max_size=12))
 def test_normalised_chinese_comes_back_letter_by_letter(words):
     text = ""

@@ -38,7 +38,7 @@ def test_unknown_and_normalised_characters_are_lost_and_said():
     assert vocabulary.unk_id not in features.targets.values
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(TEXT, min_size=1, max_size=3))
 def test_what_is_spelled_are_the_pieces_of_the_tokens(texts):
     rows = [TitleRecord(text, text) for text in texts]
@@ -50,7 +50,7 @@ def test_what_is_spelled_are_the_pieces_of_the_tokens(texts):
             assert features.spelled(row, count) == detokenize(target[:count], tokenizer)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4), st.sampled_from([2, 5, 64]))
 def test_gold_through_the_decode_is_what_its_tokens_spell(pairs, longest):
     """The decode equals detokenizing the title's first tokens; whole titles without what tokens cannot say come back as they are."""
@@ -60,8 +60,7 @@ def test_gold_through_the_decode_is_what_its_tokens_spell(pairs, longest):
     lost = {one.record for one in features.lost}
     for number, (row, (best,)) in enumerate(zip(rows, found, strict=True)):
         target = features.targets[number]
-        # an output that has all its tokens may end or not: what it spells is the same
-        assert best.text == detokenize(target[: longest - (len(target) >= longest)], tokenizer) or best.text == detokenize(target[:longest], tokenizer)
+        assert best.text == detokenize(target[:longest], tokenizer)
         if number not in lost and len(target) < longest:
             assert best.text.lower() == row.title.lower()
     mistakes = TASK.mistakes(rows, found, features)

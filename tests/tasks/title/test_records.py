@@ -13,7 +13,7 @@ TASK = get_task("title")
 TEXTS = st.text(min_size=1, max_size=30).filter(visible)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(rows=st.lists(st.tuples(TEXTS, st.none() | TEXTS), min_size=1, max_size=4))
 def test_any_text_comes_back(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("rows") / "train.jsonl"

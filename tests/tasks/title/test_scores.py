@@ -14,11 +14,15 @@ from tasks.title.predictions import Prediction
 from tasks.title.records import TitleRecord, write_records
 
 TASK = get_task("title")
-ROWS = [TitleRecord("白露昨天得了一把旧伞,后来丢了.", "白露RBF得伞记", 1), TitleRecord("今天没有事", "无事", 2), TitleRecord("简宁丢了他的船票", "船票", 3)]
+ROWS = [
+    TitleRecord("白露昨天得了一把旧伞,后来丢了.", "白露RBF得伞记", 1),
+    TitleRecord("今天没有事", "无事", 2),
+    TitleRecord("简宁丢了他的船票", "船票", 3),
+]
 TITLES = st.text(st.sampled_from("白露得伞记rRbB .，"), max_size=10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(TITLES, TITLES.filter(str.strip)), min_size=1, max_size=4))
 def test_scores_are_the_means_of_the_articles_libraries(pairs):
     rouge = pytest.importorskip("rouge")
@@ -70,7 +74,7 @@ def test_a_reranker_is_refused():
 # -- the file to hand in -----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(rows=st.lists(st.tuples(st.text(min_size=1, max_size=8), st.text(max_size=8)), max_size=4))
 def test_any_titles_come_back_from_the_zip(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("zip") / "title.zip"
