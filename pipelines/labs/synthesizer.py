@@ -42,7 +42,7 @@ class SynthesizerSettings(LabSettings):
     max_records: int = Field(1_000_000, ge=1)
     overrides: tuple[str, ...] = Field((), description="more settings of the recipe, e.g. training.batch_tokens=512")
     lengths: tuple[int, ...] = Field((32, 64, 128, 256, 512), min_length=2)
-    timed_tokens: int = Field(2048, ge=1, description="of a batch, whatever the length of its texts")
+    timed_tokens: int = Field(1024, ge=1, description="of a batch, whatever the length of its texts")
     hidden_size: int = Field(128, ge=8, description="of the timed encoders, which have 2 layers and 4 heads")
     repeats: int = Field(3, ge=1)
     shown_places: int = Field(48, ge=4, description="rows and columns of a matrix that are drawn")
