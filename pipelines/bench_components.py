@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from typing import Annotated, Any
@@ -16,9 +16,19 @@ PENALTIES = ("one_sided", "central", "exact")
 
 
 def components(
-    *, hidden_size: int = 384, num_layers: int = 6, num_heads: int = 12, length: int = 128, rows: int = 8, repeats: int = 7
+    *,
+    hidden_size: int = 384,
+    num_layers: int = 6,
+    num_heads: int = 12,
+    length: int = 128,
+    rows: int = 8,
+    repeats: int = 7,
+    kinds: Sequence[str] | None = None,
+    remedies: bool = True,
 ) -> dict[str, Any]:
     """Milliseconds of a forward pass and of a training step (forward, backward, AdamW) for every attention kind and gradient-penalty form.
+
+    ``kinds``: these alone, the first of which is what ratios are to; ``remedies=False`` leaves out replacement, FGM and penalties.
 
     One run: every repetition runs every candidate once, in turn, so that a busy moment of the machine strikes all alike; figures are
     medians, ratios are to the plain encoder with dot-product attention. ``difference``: how far a first-order form's penalty gradient is from
@@ -36,15 +46,16 @@ def components(
     from shared.attention import kind_names
 
     sizes = {"hidden_size": hidden_size, "num_layers": num_layers, "num_heads": num_heads, "length": length}
-    candidates = [_attention(kind, rows, sizes) for kind in (*kind_names(), *MIXTURES)]
-    candidates += [_replacement(rows, sizes), _fgm(rows, sizes)] + [_penalty(form, rows, sizes) for form in PENALTIES]
+    candidates = [_attention(kind, rows, sizes) for kind in kinds or (*kind_names(), *MIXTURES)]
+    if remedies:
+        candidates += [_replacement(rows, sizes), _fgm(rows, sizes)] + [_penalty(form, rows, sizes) for form in PENALTIES]
     seconds: list[tuple[list[float], list[float]]] = [([], []) for _ in candidates]
     for _ in range(repeats + 1):  # the first one warms up
         for (forward, step), candidate in zip(seconds, candidates, strict=True):
             forward.append(_timed(candidate["forward"]))
             step.append(_timed(candidate["step"]))
     result = []
-    differences = _differences(rows, sizes)
+    differences = _differences(rows, sizes) if remedies else {}
     plain = [statistics.median(spent[1:]) for spent in seconds[0]]
     for (forward, step), candidate in zip(seconds, candidates, strict=True):
         medians = [statistics.median(spent[1:]) for spent in (forward, step)]

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from functools import partial
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-TOKENS = 21128
-"""Of a Chinese BERT's vocabulary."""
+from .writing_race import UNCACHED, installed, new_sources, new_writer, open_writer, race, searches
 
 
 def generation(
@@ -44,51 +40,22 @@ def generation(
         raise ValueError(f"sources {sources}, lengths {shortest} to {longest}, target {target}, words {words}, repeats {repeats}: give 1 at least")
     machine = prepare()
     import_paddle()
-    import numpy as np
     import paddle
 
-    from shared.backbone import Backbone, BackboneConfig
-    from shared.decoding import MinLength, beam_search
-    from shared.seq2seq import Steps
-    from shared.unilm import UniLM
-
-    paddle.seed(0)
     sizes: dict[str, Any] = {"hidden_size": hidden_size, "num_layers": num_layers, "num_heads": num_heads, "intermediate_size": 4 * hidden_size}
-    model = UniLM(Backbone(BackboneConfig(vocab_size=TOKENS, max_positions=longest + target + 1, dropout=0.0, attention_dropout=0.0, **sizes)))
-    model.eval()
-    for parameter in model.parameters():
-        if parameter.ndim == 2:
-            parameter.set_value(parameter * 2)
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(shortest, longest + 1, sources)  # [b]
-    ids = np.where(np.arange(longest) < lengths[:, None], rng.integers(5, TOKENS, [sources, longest]), 0)  # [b, s]
-    chosen = np.sort(rng.choice(np.arange(5, TOKENS), words, replace=False))  # [u]
-
-    def search(step: Any, beam: int) -> list[tuple[int, ...]]:
-        found = beam_search(step, end_id=0, max_length=target + 1, beam=beam, constraints=[MinLength(target, 0)])
-        return [own[0].tokens for own in found]
-
+    model = new_writer(positions=longest + target + 1, **sizes)
+    ids, chosen = new_sources(sources, shortest, longest, words)  # [b, s], [u]
     with tempfile.TemporaryDirectory(prefix="lic-bench-") as aside:
-        opened = {name: _open(name, model, Path(aside), machine.threads) for name in engines if _installed(name)}
+        opened = {name: open_writer(name, model, Path(aside), machine.threads) for name in engines if installed(name)}
         rows = []
         for beam in beams:
-            candidates: dict[str, Callable[[], Any]] = {"uncached": partial(model.step, ids, cached=False, words=chosen)}
-            candidates.update((name, partial(Steps, engine, ids, words=chosen)) for name, engine in opened.items())
-            seconds: dict[str, list[float]] = {name: [] for name in candidates}
-            for number in range(repeats):
-                written = {}
-                for name, make in candidates.items():
-                    if number == 0 and name != "uncached":
-                        beam_search(make(), end_id=0, max_length=4, beam=beam)  # warms up
-                    began = time.perf_counter()
-                    written[name] = search(make(), beam)
-                    seconds[name].append(time.perf_counter() - began)
-                different = [name for name, found in written.items() if found != written["uncached"]]
-                if different:
-                    raise RuntimeError(f"beam {beam}: {', '.join(different)} wrote other tokens than the uncached search")
+            seconds, written = race(searches(model, opened, ids, chosen), target=target, beam=beam, repeats=repeats, warm=list(opened))
+            different = [name for name, found in written.items() if found != written[UNCACHED]]
+            if different:
+                raise RuntimeError(f"beam {beam}: {', '.join(different)} wrote other tokens than the uncached search")
             medians = {name: statistics.median(spent) for name, spent in seconds.items()}
             rows += [
-                {"beam": beam, "name": name, "step_ms": 1000 * median / (target + 1), "ratio": medians["uncached"] / median}
+                {"beam": beam, "name": name, "step_ms": 1000 * median / (target + 1), "ratio": medians[UNCACHED] / median}
                 for name, median in medians.items()
             ]
     return {
@@ -102,24 +69,6 @@ def generation(
         "paddle": paddle.__version__,
         "rows": rows,
     }
-
-
-def _installed(name: str) -> bool:
-    return name != "onnx" or all(find_spec(package) is not None for package in ("onnxruntime", "paddle2onnx"))
-
-
-def _open(name: str, model: Any, aside: Path, threads: int) -> Any:
-    from shared.inference import EagerEngine, recording
-
-    from .engines import engine_class
-
-    network = model.network(words=True)
-    if name == "eager":
-        return EagerEngine(network)
-    folder = aside / name
-    folder.mkdir()
-    (recording.convert if name == "onnx" else recording.record)(network, folder)
-    return engine_class(name)(folder, threads=threads)
 
 
 def command(

@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..curves import BLUE, GREEN, GREY, ORANGE, PINK, STYLE, fonts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 COLOURS = (BLUE, ORANGE, GREEN, PINK, GREY, "#E69F00", "#56B4E9", "#000000")
@@ -27,7 +30,8 @@ DIVERGING = "PuOr"
 
 def stroke(number: int) -> dict[str, Any]:
     """Colour, dash and marker of line ``number`` (from 0): any one of them tells lines apart."""
-    return {"color": COLOURS[number % 8], "linestyle": DASHES[number % 8], "marker": MARKERS[number % 8], "markersize": 5}
+    turn = number + number // 8  # a second round has the colours with other dashes and markers
+    return {"color": COLOURS[number % 8], "linestyle": DASHES[turn % 8], "marker": MARKERS[turn % 8], "markersize": 5}
 
 
 def bar(number: int) -> dict[str, Any]:
@@ -62,6 +66,44 @@ def image(axes: Axes, values: Any, *, unit: str = "", colours: str = SEQUENTIAL,
     axes.grid(visible=False)
     if unit:
         axes.figure.colorbar(drawn, ax=axes, label=unit, shrink=0.9)
+
+
+def token_grid(axes: Axes, values: Any, tokens: Sequence[str], **options: Any) -> None:
+    """A matrix [queries, keys] over one text, its tokens at both axes; ``options``: of :func:`image`."""
+    image(axes, values, aspect="equal", **options)
+    axes.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=9)
+    axes.set_yticks(range(len(tokens)), tokens, fontsize=9)
+    for place in range(1, len(tokens)):
+        axes.axhline(place - 0.5, color="white", linewidth=0.4)
+        axes.axvline(place - 0.5, color="white", linewidth=0.4)
+    axes.set(xlabel="key", ylabel="query")
+
+
+def logarithmic(axis: Axis) -> None:
+    """Makes an axis (``axes.xaxis`` or ``axes.yaxis``) logarithmic with plain numbers at its ticks: powers would need mathematical text."""
+    from matplotlib.ticker import LogLocator
+
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    low, high = axis.get_view_interval()
+    if high < 100 * low:  # less than two decades: ticks between the powers too
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 8 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """The k of the power law c n^k that fits best, by least squares of logarithms."""
+    return float(np.polyfit(np.log(np.asarray(sizes, dtype=float)), np.log(np.asarray(values, dtype=float)), 1)[0])
+
+
+def power_lines(axes: Axes, sizes: Sequence[float], series: dict[str, Sequence[float]], *, first: int = 0) -> None:
+    """Lines over sizes on two logarithmic axes, each with its :func:`exponent` in the legend; ``first``: the number of the first line's stroke."""
+    for number, (name, values) in enumerate(series.items()):
+        axes.plot(sizes, values, label=f"{name}: power {exponent(sizes, values):.2f}", **stroke(first + number))
+    logarithmic(axes.yaxis)
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.legend(fontsize=8, loc="upper left")
 
 
 @contextmanager

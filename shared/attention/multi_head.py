@@ -104,6 +104,13 @@ class MultiHeadAttention(nn.Layer):
         weights = dropout(self._weights(scores, mask, value), self.dropout, self.training)  # [b, n, q, q]
         return self.out(self._joined(paddle.matmul(weights, value))), tuple(kept) if keep else ()  # [b, q, h]
 
+    def weights(self, hidden: paddle.Tensor, mask: Mask | None = None) -> paddle.Tensor:
+        """Who looks at whom: of tokens in order, ``hidden`` [b, q, h], the weights [b, n, q, q] of :meth:`forward`, without dropout."""
+        queries, kept = self._projected(self.qkv(hidden))  # [b, n, q, d] each
+        length = size(hidden, 1)
+        weights = self._weights(self.scores(queries, kept[:-1], Places(length, length)), mask, kept[-1])  # [b or 1, n, q, q]
+        return weights.expand([hidden.shape[0], *weights.shape[1:]])  # [b, n, q, q]
+
     def step(self, hidden: paddle.Tensor, beams: Beams, kept: Heads) -> tuple[paddle.Tensor, tuple[paddle.Tensor, ...]]:
         """One new token a row, ``hidden`` [r, h], over ``kept``, key parts and values [b, n, k, d]: [r, h], and the same parts of the new tokens,
         each [b, n, g, d]. No gradient is meant to pass."""

@@ -26,6 +26,11 @@ def test_every_kind_and_remedy_runs_beside_the_plain_encoder():
     assert rows["FGM"]["parameters"] == rows["dot_product"]["parameters"]
 
 
+def test_chosen_kinds_run_without_remedies():
+    rows = components(**SMALL, kinds=["random", "dot_product"], remedies=False)["candidates"]
+    assert [row["name"] for row in rows] == ["random", "dot_product"] and rows[0]["step_ratio"] == 1.0
+
+
 def test_the_command_prints_one_json_object():
     options = [f"--{name}={value}" for name, value in (("hidden-size", 16), ("layers", 1), ("heads", 2), ("length", 8), ("rows", 2))]
     done = CliRunner().invoke(app, ["components", *options, "--repeats=1", "--json"])

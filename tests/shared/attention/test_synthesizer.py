@@ -195,3 +195,17 @@ def test_what_cannot_be_made_is_refused():
         MultiHeadAttention(hidden_size=8, num_heads=2, kind="dense")
     with pytest.raises(ValueError, match="unknown attention kind 'rnadom'"):
         MultiHeadAttention(hidden_size=8, num_heads=2, kind="rnadom+dense", max_length=4)
+
+
+@pytest.mark.parametrize("kind", ["dot_product", "random", "dense+dot_product"])
+def test_weights_are_those_that_forward_mixes_the_values_with(kind):
+    paddle.seed(0)
+    attention = MultiHeadAttention(hidden_size=8, num_heads=2, kind=kind, max_length=5)
+    hidden, mask = paddle.randn([3, 5, 8]), causal_mask(5)
+    weights = attention.weights(hidden, mask)  # [3, 2, 5, 5]
+    assert weights.shape == [3, 2, 5, 5]
+    np.testing.assert_allclose(weights.sum(axis=-1).numpy(), 1, rtol=1e-5)
+    assert float((weights * (1 - paddle.tril(paddle.ones([5, 5])))).abs().max()) < 1e-20
+    values = attention.qkv(hidden)[:, :, -8:].reshape([3, 5, 2, 4]).transpose([0, 2, 1, 3])  # [3, 2, 5, 4]
+    mixed = paddle.matmul(weights, values).transpose([0, 2, 1, 3]).reshape([3, 5, 8])  # [3, 5, 8]
+    np.testing.assert_allclose(attention.out(mixed).numpy(), attention(hidden, mask).numpy(), rtol=1e-4, atol=1e-6)
