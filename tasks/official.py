@@ -50,6 +50,11 @@ SPLIT_FILES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "demo_train": ("demo_train.json",),
         "demo_dev": ("demo_dev.json",),
     },
+    "paraphrase": {
+        "train": ("train.jsonl",),
+        "dev": ("dev.jsonl",),
+        "test1": ("test.jsonl",),
+    },
 }
 """Track to split to file names: LIC2020's name first (imports take it), then Qianyan's, then other spellings that are met."""
 
@@ -65,6 +70,7 @@ KNOWN_MD5: Mapping[str, Mapping[str, str]] = {
         "800a3dcb742f9fdf9b11e0a83433d4be": "DuReader-robust train",
         "ae73cec081eaa28a735204c4898a2222": "DuReader-robust dev",
     },
+    "paraphrase": {},
 }
 """Track to md5 to what it is. None was published for DuEE."""
 
@@ -83,6 +89,7 @@ KNOWN_LINES: Mapping[str, Mapping[str, Mapping[int, str]]] = {
         "sample": {500: "LIC2020 sample"},
     },
     "reading": {},
+    "paraphrase": {},
 }
 """Track to split to number of lines to what has so many."""
 
@@ -136,7 +143,7 @@ def find_split(track: str, folder: str | Path, split: str) -> Path:
     folder = Path(folder)
     wanted = ("test2", "test1") if split == "test" else (split,)
     if split not in (*SPLIT_FILES[track], "test"):
-        own = folder / f"{split}.json"
+        own = folder / f"{split}{Path(SPLIT_FILES[track]['train'][0]).suffix}"
         if own.is_file() and own.parent == folder:
             return own
         expected = f"one of {', '.join(SPLIT_FILES[track])}, test, or the name of a JSON file in {folder}"
