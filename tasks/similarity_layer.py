@@ -31,6 +31,7 @@ class SimilarityLayer(nn.Layer):
 
     @property
     def simbert(self) -> SimilarityNetwork:
+        """The network whole."""
         return self._whole[0]
 
     def divisors(self, batch: Batch) -> dict[str, float]:

@@ -12,6 +12,7 @@ import argparse
 import json
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def pairs_of(topic: str, name: str, other: str, rng: random.Random) -> Iterator[
     """The eight pairs of one group; ``other``: another name of its kind. Five wordings are joined by the pairs of one meaning."""
     _, kind, frames = TOPICS[topic]
     own = [dressed(rng, frame.format(name)) for frame in rng.sample(frames, len(frames))]
-    for left, right in zip(own[:4], own[1:5], strict=True):
+    for left, right in pairwise(own[:5]):
         yield left, right, 1
     place = rng.randrange(len(frames))
     yield dressed(rng, frames[place].format(name)), dressed(rng, frames[place].format(other)), 0
@@ -43,21 +44,23 @@ def pairs_of(topic: str, name: str, other: str, rng: random.Random) -> Iterator[
         yield rng.choice(own), dressed(rng, rng.choice(TOPICS[key][2]).format(name)), 0
 
 
-def make_split(split: str) -> list[dict[str, Any]]:
-    """The pairs of one file, each once."""
+def make_split(split: str, said: set[str]) -> list[dict[str, Any]]:
+    """The pairs of one file, each once; none of a text that is ``said`` in an earlier one. Its own texts come into ``said``."""
     rng = random.Random(f"{SEED} {split}")
     inventor = Inventor(rng, unseen=split != "train")
     topics = list(TOPICS)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for number in range(GROUPS[split]):
         topic = topics[number % len(topics)]
-        field, kind, _ = TOPICS[topic]
+        field, kind = TOPICS[topic][:2]
         name, other = inventor.name(kind), inventor.name(kind)
         while other == name:
             other = inventor.name(kind)
         for left, right, label in pairs_of(topic, name, other, rng):
             texts = (left, right) if rng.random() < 0.5 else (right, left)
-            rows.setdefault(texts, {"text": texts[0], "pair": texts[1], "label": label, "source": field})
+            if said.isdisjoint(texts):
+                rows.setdefault(texts, {"text": texts[0], "pair": texts[1], "label": label, "source": field})
+    said.update(*rows)
     made = list(rows.values())
     rng.shuffle(made)
     return made
@@ -66,8 +69,9 @@ def make_split(split: str) -> list[dict[str, Any]]:
 def make(folder: Path) -> None:
     """Writes train, dev, test_a and test.jsonl."""
     folder.mkdir(parents=True, exist_ok=True)
+    said: set[str] = set()
     for split in GROUPS:
-        rows = make_split(split)
+        rows = make_split(split, said)
         _write(folder / f"{split}.jsonl", rows)
         if split == "test_a":
             _write(folder / "test.jsonl", [{name: value for name, value in row.items() if name != "label"} for row in rows])

@@ -84,7 +84,7 @@ class SimilarityNetwork(nn.Layer):
         return JointLoss(seq2seq + similarity, seq2seq, similarity)
 
     def similarity(self, vectors: paddle.Tensor, groups: np.ndarray) -> paddle.Tensor:
-        """:func:`in_batch_similarity` of ``vectors`` [2n, h], partners one behind the other; ``groups`` [n]: of one group no two are negatives, []."""
+        """:func:`in_batch_similarity` of ``vectors`` [2n, h], partners one behind the other, and of the pairs' ``groups`` [n], []."""
         return in_batch_similarity(vectors, self.scale, groups=groups, double_backward=self.backbone.config.double_backward)  # []
 
     def load_parts(self, found: Pretrained) -> tuple[str, ...]:

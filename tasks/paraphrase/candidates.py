@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..candidates import Label, Tally, active_members
 from .evidence import NoEvidence
-from .predictions import Prediction
+from .predictions import Prediction, predicted
 from .records import ParaphraseRecord
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class ParaphraseCandidates:
         return list(prediction)
 
     def from_row(self, row: Any) -> Prediction:
-        probability, threshold = row
-        return Prediction(float(probability), float(threshold))
+        score, threshold, probability = row
+        return Prediction(float(score), float(threshold), float(probability))
 
     def shares(self, candidates: Sequence[Prediction]) -> dict[Hashable, float]:
         return {self.key(one): one.probability for one in candidates}
@@ -44,8 +44,8 @@ class ParaphraseCandidates:
         if len(active) == 1:
             return list(members[active[0]])
         whole = math.fsum(weights[number] for number in active)
-        means = (math.fsum(sorted(weights[number] * members[number][0][place] for number in active)) / whole for place in (0, 1))
-        return [Prediction(*means)]
+        score, threshold = (math.fsum(weights[number] * members[number][0][place] for number in active) / whole for place in (0, 1))
+        return [predicted(score, threshold)]
 
     def choose(self, candidates: Sequence[Prediction], threshold: Callable[[Label], float]) -> list[Prediction]:
         return list(candidates)

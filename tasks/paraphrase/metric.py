@@ -15,7 +15,8 @@ from shared.similarity.measures import best_threshold, spearman
 
 
 def score(labels: Sequence[int], scores: Sequence[float], alike: Sequence[bool], sources: Sequence[str | None] | None = None) -> dict[str, Any]:
-    """Of n labelled pairs: ``auc``, ``accuracy``, ``best_accuracy``, ``threshold``, ``spearman``, how many they are, and with ``sources`` the same of each.
+    """Of n labelled pairs: ``pairs``, how many they are, ``alike``, how many of them mean the same, ``auc``, ``accuracy``, ``best_accuracy``,
+    ``threshold`` and ``spearman``; with ``sources`` the same ``per_source``, the largest first.
 
     Where all labels or all scores are equal nothing is ranked: ``auc`` is then 0.5 and ``spearman`` 0.
     Raises ValueError for lists of different lengths, none, or labels other than 0 and 1.

@@ -34,5 +34,5 @@ def mistakes(
         }
         if lost is not None:
             mistake["cause"] = causes.get(record.line, "")
-        found.append((-abs(made.probability - made.threshold), mistake))
+        found.append((-abs(made.score - made.threshold), mistake))
     return [mistake for _, mistake in sorted(found, key=lambda pair: pair[0])]

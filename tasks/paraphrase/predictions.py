@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
+
+STEEPNESS = 10.0
+"""How fast :attr:`Prediction.probability` grows with the distance from the threshold: .88 at .2 of it."""
 
 
 class Prediction(NamedTuple):
-    """``probability`` (1 + cosine) / 2 of the two texts' vectors, so that means of it are means of cosines; ``threshold``: the same of the cosine
-    above which they count as alike. It is no measured probability."""
+    """``score``: the cosine of the two texts' vectors; they count as alike above ``threshold``. ``probability``: that the answer is right, by the
+    distance between the two alone, until ``lic tune --calibration`` has measured it."""
 
-    probability: float
+    score: float
     threshold: float
-
-    @property
-    def score(self) -> float:
-        """The cosine."""
-        return 2 * self.probability - 1
+    probability: float
 
     @property
     def alike(self) -> bool:
-        return self.probability > self.threshold
+        return self.score > self.threshold
 
     def as_row(self) -> dict[str, Any]:
         """Plain values."""
-        return {"score": self.score, "alike": self.alike, "threshold": 2 * self.threshold - 1}
+        return {"alike": self.alike, "score": self.score, "threshold": self.threshold, "probability": self.probability}
 
 
-def predicted(cosine: float, threshold: float) -> Prediction:
+def predicted(score: float, threshold: float) -> Prediction:
     """A prediction from the cosine, and the one above which two texts count as alike."""
-    return Prediction(min(1.0, max(0.0, (1 + cosine) / 2)), (1 + threshold) / 2)
+    return Prediction(score, threshold, 1.0 / (1.0 + math.exp(-STEEPNESS * abs(score - threshold))))

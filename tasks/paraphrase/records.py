@@ -95,7 +95,7 @@ def identity(text: str, pair: str) -> str:
 
 
 def describe(records: Sequence[ParaphraseRecord]) -> dict[str, Any]:
-    """Counts that tell what a file demands of a model. Shares are fractions of the labelled records; lengths are in characters, both texts counted."""
+    """Counts that tell what a file demands of a model. Shares are fractions of the labelled records; lengths are in characters of either text."""
     labelled = [record for record in records if record.label is not None]
     counts = {
         "alike": sum(record.label == 1 for record in labelled),

@@ -101,7 +101,7 @@ def rows_in_step(read: JsonLines, where: str, texts: dict[str, str]) -> tuple[li
     return [identity(row.text, row.pair) for _, row in rows], problems
 
 
-def score_files(gold: str | Path, prediction: str | Path, *, alias: str | Path | None = None) -> dict[str, Any]:
+def score_files(gold: str | Path, prediction: str | Path, *, alias: str | Path | None = None, **options: Any) -> dict[str, Any]:
     """:func:`tasks.paraphrase.metric.score` of a prediction (zip or bare file) against a labelled file.
 
     Raises :class:`InputError` for files that can not be read whole, for pairs without a prediction, and for an alias table.
@@ -124,7 +124,7 @@ def score_files(gold: str | Path, prediction: str | Path, *, alias: str | Path |
         raise input_error("LIC-D031", file=gold, found="no sound record", expected="at least one", remedy="See lic data check paraphrase.")
     found = [rows[key] for key in wanted]
     labels, sources = [record.label for record in read.records], [record.source for record in read.records]
-    return metric.score(labels, [row.score for row in found], [row.label == 1 for row in found], sources)
+    return metric.score(labels, [row.score for row in found], [row.label == 1 for row in found], sources, **options)  # type: ignore[arg-type]
 
 
 def _open(path: str | Path) -> tuple[JsonLines, list[Problem], str]:

@@ -167,12 +167,12 @@ class ParaphraseTask:
 
         return tfidf(train, rows)
 
-    def score(self, rows: Sequence[ParaphraseRecord], predictions: Sequence[Sequence[Prediction]]) -> dict[str, Any]:
+    def score(self, rows: Sequence[ParaphraseRecord], predictions: Sequence[Sequence[Prediction]], **options: Any) -> dict[str, Any]:
         from . import metric
 
         found = [made[0] for made in predictions]
         labels, sources = [record.label for record in rows], [record.source for record in rows]
-        return metric.score(labels, [one.score for one in found], [one.alike for one in found], sources)  # type: ignore[arg-type]
+        return metric.score(labels, [one.score for one in found], [one.alike for one in found], sources, **options)  # type: ignore[arg-type]
 
     def mistakes(
         self, rows: Sequence[ParaphraseRecord], predictions: Sequence[Sequence[Prediction]], features: ParaphraseFeatures | None = None

@@ -84,8 +84,8 @@ class ParaphraseSimbert(SimilarityLayer):
         """The number of what each record's texts belong to by the labels of all records, [n]; -1 for those that are not alike."""
         if self._groups is None or self._groups[0] is not features:
             units = np.flatnonzero(features.labels == 1)  # [k]
-            keys = [tuple(text.tobytes() for text in features.texts_of(unit)) for unit in units.tolist()]
-            number = {text: place for place, group in enumerate(group_pairs(keys)) for text in group}  # type: ignore[arg-type]
+            keys = [(first.tobytes(), second.tobytes()) for first, second in map(features.texts_of, units.tolist())]
+            number = {text: place for place, group in enumerate(group_pairs(keys)) for text in group}
             found = np.full(len(features), -1, dtype=np.int64)  # [n]
             found[units] = [number[first] for first, _ in keys]
             self._groups = features, found
@@ -100,12 +100,13 @@ class ParaphraseSimbert(SimilarityLayer):
         order = np.argsort(~alike, kind="stable")  # [n + m]: pairs of one meaning first
         units, alike = units[order], alike[order]  # [n + m], [n + m]
         cls, sep = [vocabulary.cls_id], [vocabulary.sep_id]
-        texts, segments = [], []
+        texts: list[np.ndarray] = []
+        segments: list[np.ndarray] = []
         for unit, same in zip(units.tolist(), alike.tolist(), strict=True):
             first, second = features.texts_of(unit)
             for source, target in ((first, second), (second, first)):
                 ids = [cls, source, sep, target, sep] if same else [cls, source, sep]
-                texts.append(np.concatenate(ids))  # [l]
+                texts.append(np.concatenate([np.asarray(part) for part in ids]))  # [l]
                 segments.append(np.repeat([0, 1], [len(source) + 2, len(target) + 1 if same else 0]))  # [l]
         ids = pad(texts, value=vocabulary.pad_id)  # [2n + 2m, l]
         groups = self.groups_of(features)[units[alike]]  # [n]

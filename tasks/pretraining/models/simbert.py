@@ -32,6 +32,13 @@ class SimilarityModel(SimilarityLayer):
         super().__init__(simbert)
         self.new_parts = simbert.load_parts(pretrained) if pretrained is not None else simbert.new_parts
 
+    @property
+    def simbert(self) -> SimBERT:
+        """With its texts."""
+        simbert = super().simbert
+        assert isinstance(simbert, SimBERT)
+        return simbert
+
     def loss(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> paddle.Tensor:
         """The sequence loss of the targets and the similarity loss of the sources, summed, []."""
         pairs = PairBatch(batch["texts"], batch["segments"], batch["groups"])
