@@ -293,9 +293,10 @@ def in_batch_similarity(
     similarity = paddle.matmul(units, units, transpose_y=True) * scale  # [2n, 2n]
     order = np.arange(rows)  # [2n]
     partner = order + 1 - 2 * (order % 2)  # [2n]
-    own = order // 2 if groups is None else np.repeat(np.asarray(groups), 2)  # [2n]
-    if own.shape != (rows,):
-        raise ValueError(f"groups are {list(np.shape(groups))} for {rows // 2} pairs: give one number a pair")
+    own = np.arange(rows // 2) if groups is None else np.asarray(groups)  # [n]
+    if own.shape != (rows // 2,):
+        raise ValueError(f"groups are {list(own.shape)} for {rows // 2} pairs: give one number a pair")
+    own = np.repeat(own, 2)  # [2n]
     kin = own[:, None] == own[None, :]  # [2n, 2n]
     kin[order, partner] = False
     if double_backward:

@@ -19,7 +19,7 @@ FLOORS = ("shared", "tasks", "pipelines")
 def test_every_package_is_listed():
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     there = {".".join(path.parent.relative_to(ROOT).parts) for floor in FLOORS for path in (ROOT / floor).rglob("*.py")}
-    samples = {f"pipelines.samples.{folder.name}" for folder in (ROOT / "data" / "samples").iterdir() if (folder / "train.json").is_file()}
+    samples = {f"pipelines.samples.{folder.name}" for folder in (ROOT / "data" / "samples").iterdir() if [*folder.glob("train.json*")]}
     recipes = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "tasks").rglob("*.toml")}
     assert listed == sorted(there | samples | recipes)
 
@@ -54,7 +54,7 @@ def test_the_wheel_has_what_code_reads(installed):
     for pattern in ("tasks/*/recipes/*.toml", "pipelines/*.toml"):
         expected = {str(path.relative_to(ROOT)) for path in ROOT.glob(pattern)}
         assert expected and {str(path.relative_to(installed)) for path in installed.glob(pattern)} == expected
-    for path in (ROOT / "data" / "samples").glob("*/*.json"):
+    for path in (ROOT / "data" / "samples").glob("*/*.json*"):
         assert (installed / "pipelines" / "samples" / path.relative_to(ROOT / "data" / "samples")).read_bytes() == path.read_bytes()
 
 

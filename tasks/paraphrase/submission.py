@@ -124,7 +124,7 @@ def score_files(gold: str | Path, prediction: str | Path, *, alias: str | Path |
         raise input_error("LIC-D031", file=gold, found="no sound record", expected="at least one", remedy="See lic data check paraphrase.")
     found = [rows[key] for key in wanted]
     labels, sources = [record.label for record in read.records], [record.source for record in read.records]
-    return metric.score(labels, [row.score for row in found], [row.label == 1 for row in found], sources, **options)  # type: ignore[arg-type]
+    return metric.score(labels, [row.score for row in found], [row.label == 1 for row in found], sources, **options)
 
 
 def _open(path: str | Path) -> tuple[JsonLines, list[Problem], str]:

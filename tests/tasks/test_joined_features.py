@@ -7,18 +7,19 @@ import pytest
 
 from shared.features.ragged import Ragged
 from shared.text import Tokenizer, Vocabulary
+from tasks.official import find_split, has_schema
 from tasks.recipe import FeatureSettings
-from tasks.registry import TRACKS, get_task
+from tasks.registry import AUXILIARY, TRACKS, get_task
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 
 
-@pytest.mark.parametrize("track", TRACKS)
+@pytest.mark.parametrize("track", [*TRACKS, *AUXILIARY])
 @pytest.mark.parametrize("cut", [0, 1, 17])
 def test_joined(track, cut):
     task = get_task(track)
-    schema = None if track == "reading" else task.read_schema(SAMPLES / track / "schema.json")
-    records = task.read_records(SAMPLES / track / "dev.json", schema, labelled=True).records[:30]
+    schema = task.read_schema(SAMPLES / track / "schema.json") if has_schema(track) else None
+    records = task.read_records(find_split(track, SAMPLES / track, "dev"), schema, labelled=True).records[:30]
     tokenizer = Tokenizer(Vocabulary.build([task.text_of(record) for record in records], max_size=600), lower_case=True)
     settings = FeatureSettings(window=16, overlap=4)
 

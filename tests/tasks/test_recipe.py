@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from shared.errors import InputError
 from tasks.recipe import Recipe, Settings, load_recipe, parse_settings, recipe_names
-from tasks.registry import TRACKS, get_task
+from tasks.registry import AUXILIARY, TRACKS, get_task
 
 EVENT = get_task("event")
-SHIPPED = [(track, name) for track in TRACKS for name in recipe_names(get_task(track).recipes)]
+SHIPPED = [(track, name) for track in (*TRACKS, *AUXILIARY) for name in recipe_names(get_task(track).recipes)]
 MINIMAL = '[encoder]\nsource = "scratch"\n[model]\nname = "crf"\n[training]\nepochs = 1\n'
 
 

@@ -37,7 +37,7 @@ class SimbertSettings(Settings):
     pooling: Literal["first", "mean"] = Field("first", description="a text's vector is its [CLS] state, or the mean of its states")
     scale: float = Field(30.0, gt=0, description="factor of the similarities before the softmax over a batch")
     similarity_weight: float = Field(1.0, ge=0, description="of the softmax over a batch")
-    sequence_weight: float = Field(1.0, ge=0, description="of writing the one text of a pair from the other; 0 spares the language-model head")
+    sequence_weight: float = Field(1.0, ge=0, description="of writing the one text of a pair from the other; 0 spares targets and head: a third of the time")
     pair_weight: float = Field(0.0, ge=0, description="of ranking pairs of one meaning above pairs of two (CoSENT), which then train too")
     pair_scale: float = Field(20.0, gt=0, description="factor of the cosines there")
 
@@ -74,6 +74,8 @@ class ParaphraseSimbert(SimilarityLayer):
         """Tokens of both rows of a record, [n]: 0 for those that teach nothing, which are unlabelled records, texts of the same tokens that are
         alike, and without ``pair_weight`` pairs of two meanings."""
         lengths = 2 * (features.lengths - 1)  # [n]
+        if not self.settings.sequence_weight:
+            lengths = 2 * (features.ids.lengths.reshape(-1, 2).max(axis=1) + 2)  # [n]
         alike, unlike = features.labels == 1, features.labels == 0  # [n], [n]
         teaches = alike & ~features.same  # [n]
         if self.settings.pair_weight:
@@ -94,7 +96,10 @@ class ParaphraseSimbert(SimilarityLayer):
     def collate(
         self, features: ParaphraseFeatures, rows: np.ndarray, vocabulary: Vocabulary, *, labelled: bool, epoch: int = 0
     ) -> dict[str, np.ndarray]:
-        """``ids``, ``texts`` and ``segments`` [2n + 2m, l], ``groups`` [n], ``alike`` [n + m]; pairs of two meanings have no targets."""
+        """``ids``, ``texts`` and ``segments`` [2n + 2m, l], ``groups`` [n], ``alike`` [n + m].
+
+        Only pairs of one meaning have targets, and without ``sequence_weight`` none has: a source's vector does not know of them.
+        """
         units = np.asarray(rows)  # [n + m]
         alike = features.labels[units] == 1  # [n + m]
         order = np.argsort(~alike, kind="stable")  # [n + m]: pairs of one meaning first
@@ -104,10 +109,10 @@ class ParaphraseSimbert(SimilarityLayer):
         segments: list[np.ndarray] = []
         for unit, same in zip(units.tolist(), alike.tolist(), strict=True):
             first, second = features.texts_of(unit)
+            written = same and self.settings.sequence_weight > 0
             for source, target in ((first, second), (second, first)):
-                ids = [cls, source, sep, target, sep] if same else [cls, source, sep]
-                texts.append(np.concatenate([np.asarray(part) for part in ids]))  # [l]
-                segments.append(np.repeat([0, 1], [len(source) + 2, len(target) + 1 if same else 0]))  # [l]
+                texts.append(np.concatenate([cls, source, sep, target, sep] if written else [cls, source, sep]))  # [l]
+                segments.append(np.repeat([0, 1], [len(source) + 2, len(target) + 1 if written else 0]))  # [l]
         ids = pad(texts, value=vocabulary.pad_id)  # [2n + 2m, l]
         groups = self.groups_of(features)[units[alike]]  # [n]
         return {"ids": ids, "texts": ids, "segments": pad(segments), "groups": groups, "alike": alike}
