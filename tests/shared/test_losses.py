@@ -416,7 +416,7 @@ def test_ranked_cosines_are_the_formula(seed, double_backward):
         (lambda: ranked_cosines(paddle.zeros([1]), np.ones(1, dtype=bool), 0.0), "scale must be a positive number"),
     ],
 )
-def test_wrong_pairs_are_named(call, told):
+def test_wrong_cosines_are_named(call, told):
     with pytest.raises(ValueError, match=told):
         call()
 

@@ -37,7 +37,7 @@ class SimbertSettings(Settings):
     pooling: Literal["first", "mean"] = Field("first", description="a text's vector is its [CLS] state, or the mean of its states")
     scale: float = Field(30.0, gt=0, description="factor of the similarities before the softmax over a batch")
     similarity_weight: float = Field(1.0, ge=0, description="of the softmax over a batch")
-    sequence_weight: float = Field(1.0, ge=0, description="of writing the one text of a pair from the other; 0 spares targets and head: a third of the time")
+    sequence_weight: float = Field(1.0, ge=0, description="of writing one text of a pair from the other; 0 spares targets and head, most of the time")
     pair_weight: float = Field(0.0, ge=0, description="of ranking pairs of one meaning above pairs of two (CoSENT), which then train too")
     pair_scale: float = Field(20.0, gt=0, description="factor of the cosines there")
 

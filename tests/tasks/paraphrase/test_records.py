@@ -56,7 +56,8 @@ def test_a_fault_costs_its_record(tmp_path, change, codes):
 
 
 def test_faults_of_lines_and_of_the_file(tmp_path):
-    path = write(tmp_path / "f.jsonl", SOUND, "", "{", "[1]", '{"text": "甲", "text": "乙", "pair": "丙"}', '{"text": "\\ud83d", "pair": "丙"}', ending="\r\n")
+    twice, half = '{"text": "甲", "text": "乙", "pair": "丙"}', '{"text": "\\ud83d", "pair": "丙"}'
+    path = write(tmp_path / "f.jsonl", SOUND, "", "{", "[1]", twice, half, ending="\r\n")
     told, sound, skipped = faults(path)
     codes = ["LIC-D006", "LIC-D007", "LIC-D008", "LIC-D009", "LIC-D020", "LIC-D019"]
     assert told == list(zip(codes, [1, 2, 3, 4, 5, 6], strict=True)) and (sound, skipped) == (1, 4)
