@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _REFUSED = ("accumulation", "rdrop", "teachers")
 """Settings of the loop that need a batch which can be cut, or outputs that can be compared row by row."""
 
+DIGITS = 6
+"""Of a written score: float32 has no more, and the same text in another batch differs behind them."""
+
 
 class ParaphraseTask:
     """Do two texts mean the same? An auxiliary task."""
@@ -83,7 +86,7 @@ class ParaphraseTask:
         self, path: Path, rows: Iterable[ParaphraseRecord], predictions: Iterable[Sequence[Prediction]], schema: None
     ) -> None:
         lines = (
-            submission.Row(record.text, record.pair, found[0].score, int(found[0].alike))
+            submission.Row(record.text, record.pair, round(found[0].score, DIGITS), int(found[0].alike))
             for record, found in zip(rows, predictions, strict=True)
         )
         submission.write_submission(path, lines)
