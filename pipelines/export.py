@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ def export(
         check_engine(format)
     folder = find_run(track, run)
     loaded = load_run(folder, track)
+    _check_task(loaded.task.name, format)
     _check_out(out)
     try:
         made = _write_encoder(loaded, out) if format == "safetensors" else _write_model(loaded, out, format, int8=int8)
@@ -65,6 +67,17 @@ def _design(loaded: LoadedRun) -> str:
 
     module = importlib.import_module(f"tasks.{get_task(loaded.task.name).name}.models")
     return str(loaded.recipe.model.get("name", next(iter(module.DESIGNS.modules))))
+
+
+def _check_task(track: str, format: str) -> None:
+    """Raises InputError for a task whose predictions take more than its exported model could say."""
+    if format != "safetensors" and importlib.util.find_spec(f"tasks.{track}.extraction") is None:
+        raise input_error(
+            "LIC-I007",
+            found=f"--format {format} for {track}",
+            expected=f"--format safetensors: a {track} model is not read from outside this program",
+            remedy="Take that format, or lic predict.",
+        )
 
 
 def _check_out(out: Path) -> None:

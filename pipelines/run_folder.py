@@ -311,7 +311,18 @@ def load_run(folder: Path, track: str | None = None) -> LoadedRun:
     load_weights(model, folder / WEIGHTS)
     model.eval()
     data = Path(config["run"]["data"]["folder"])
+    recipe = _with_dev_choices(task, recipe, folder)
     return LoadedRun(folder, task, recipe, schema, Tokenizer(vocabulary, lower_case=lower_case), vocabulary, model, data)
+
+
+def _with_dev_choices(task: Task, recipe: Recipe, folder: Path) -> Recipe:
+    """``recipe`` with what it leaves to the dev evaluation of the weights: see :attr:`tasks.base.Task.candidates`."""
+    from .run_figures import read_object
+
+    asked = {key: score for key, score in getattr(task, "decode_from_dev", {}).items() if recipe.decode.get(key) is None}
+    known = (read_object(folder / BEST) or {}).get("dev") or {} if asked else {}
+    found = {key: known[score] for key, score in asked.items() if score in known}
+    return recipe.model_copy(update={"decode": {**recipe.decode, **found}}) if found else recipe
 
 
 def python_packages() -> dict[str, str]:

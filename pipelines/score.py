@@ -74,7 +74,7 @@ def show_scores(track: str, title: str, report: dict[str, Any]) -> None:
     from .console import table
 
     shown = get_task(track).shown_scores
-    counts = [key for key in ("records", "questions", "gold", "predicted") if key in report]
+    counts = [key for key in ("records", "pairs", "questions", "gold", "predicted") if key in report]
     columns = [*shown, *counts]
     rows = [[report[key] for key in columns]]
     views = [name for name in ("strict", "exact_events") if name in report]
@@ -87,7 +87,7 @@ def show_scores(track: str, title: str, report: dict[str, Any]) -> None:
         if not key.startswith("per_") or not parts:
             continue
         parts = {part: {**figures.get("strict", {}), **figures} for part, figures in parts.items()}
-        keys = [count for count in ("questions", "gold", "predicted", "correct") if count in next(iter(parts.values()))]
+        keys = [count for count in ("pairs", "questions", "gold", "predicted", "correct") if count in next(iter(parts.values()))]
         ranked = list(parts.items()) if keys == ["questions"] else sorted(parts.items(), key=lambda part: (-part[1][keys[0]], part[0]))
         name = key.removeprefix("per_").replace("_", " ")
         table(f"by {name}", [name, *shown, *keys], [[part, *(figures[score] for score in (*shown, *keys))] for part, figures in ranked])

@@ -85,8 +85,9 @@ def prepare(
             ) from error
         if not quiet:
             say(f"{task.name}: {frozen / 1e6:.1f} M numbers of the encoder do not learn (encoder.frozen_layers = {recipe.encoder.frozen_layers}).")
+    _require_whole_batches(model, ranks)
     lengths = model.training_lengths(train)
-    own = np.arange(len(lengths)) if rows is None else rows  # [n]
+    own = _units_that_teach(lengths, rows, opened, quiet=quiet or not ranks.first)  # [n]
 
     def collate(batch: np.ndarray, *, epoch: int) -> Any:
         return model.collate(train, own[batch], encoder.vocabulary, labelled=True, epoch=epoch)
@@ -101,6 +102,29 @@ def prepare(
         model, lengths=lengths[own], collate=collate, evaluate=evaluate, settings=settings, ranks=ranks, teachers=teachers
     )
     return Prepared(opened, encoder, model, training, len(train.ids), len(np.unique(train.record_index[own])))
+
+
+def _require_whole_batches(model: Any, ranks: Ranks) -> None:
+    if ranks.world > 1 and not getattr(model, "divisible", True):
+        raise input_error(
+            "LIC-M006",
+            found=f"{ranks.world} processes",
+            expected="one: the pairs of a batch are told apart from each other, so no batch can be shared out",
+            remedy="Leave --devices out.",
+        )
+
+
+def _units_that_teach(lengths: np.ndarray, rows: np.ndarray | None, opened: LabelledData, *, quiet: bool) -> np.ndarray:
+    """Of the units ``rows`` (None: all) those that training takes a token of, [n]; the others are counted and said."""
+    units = np.arange(len(lengths)) if rows is None else rows  # [m]
+    teaching: np.ndarray = units[lengths[units] > 0]  # [n]
+    if not len(teaching):
+        found = f"{len(units)} records that teach this model nothing"
+        remedy = "Give labelled records of the kind that it learns from."
+        raise input_error("LIC-X033", file=opened.paths["train"], found=found, expected="something to train on", remedy=remedy)
+    if len(teaching) < len(units) and not quiet:
+        say(f"{opened.task.name}: {len(units) - len(teaching):,} of {len(units):,} records teach this model nothing.")
+    return teaching
 
 
 def loop_settings(training: TrainingSettings) -> Any:

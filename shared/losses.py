@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
 
+import numpy as np
 import paddle
 import paddle.nn.functional as F
 
@@ -260,14 +261,22 @@ def _picked(logits: paddle.Tensor, labels: paddle.Tensor) -> paddle.Tensor:
 
 
 @full_precision
-def in_batch_similarity(vectors: paddle.Tensor, scale: float = 30.0, *, reduction: str = "mean", double_backward: bool = False) -> paddle.Tensor:
+def in_batch_similarity(
+    vectors: paddle.Tensor,
+    scale: float = 30.0,
+    *,
+    groups: np.ndarray | None = None,
+    reduction: str = "mean",
+    double_backward: bool = False,
+) -> paddle.Tensor:
     """Every sentence must find its partner among all others of the batch (SimBERT, kexue.fm article 7427).
 
     ``vectors`` [2n, h], partners one behind the other: (0, 1), (2, 3) ... They are brought to length 1; the softmax over row i of
     ``scale * V V^T`` without its diagonal is to have its mass at the partner, i + 1 - 2 (i mod 2). A vector of zeros has similarity 0 to
-    every other. ``reduction``: ``mean`` gives [], ``none`` one loss a row, [2n]. ``double_backward`` makes it differentiable twice.
+    every other. ``groups`` [n], a number a pair: pairs of one group mean the same, so their rows are left out of each other's softmax.
+    ``reduction``: ``mean`` gives [], ``none`` one loss a row, [2n]. ``double_backward`` makes it differentiable twice.
     Raises ValueError for another shape, an odd number of rows or fewer than 2, numbers that are not finite, a scale that is not a positive
-    number.
+    number, or groups that are not one a pair.
     """
     if vectors.ndim != 2 or vectors.shape[0] < 2 or vectors.shape[0] % 2 or vectors.shape[1] == 0:
         raise ValueError(f"vectors must be [2n, h], two rows a pair, found shape {list(vectors.shape)}: give whole pairs, one at least")
@@ -282,15 +291,44 @@ def in_batch_similarity(vectors: paddle.Tensor, scale: float = 30.0, *, reductio
     units = _unit(wide)  # [2n, h]
     rows = units.shape[0]
     similarity = paddle.matmul(units, units, transpose_y=True) * scale  # [2n, 2n]
-    itself = paddle.eye(rows, dtype=similarity.dtype)  # [2n, 2n]
-    order = paddle.arange(rows, dtype="int64")  # [2n]
+    order = np.arange(rows)  # [2n]
     partner = order + 1 - 2 * (order % 2)  # [2n]
+    own = np.arange(rows // 2) if groups is None else np.asarray(groups)  # [n]
+    if own.shape != (rows // 2,):
+        raise ValueError(f"groups are {list(own.shape)} for {rows // 2} pairs: give one number a pair")
+    own = np.repeat(own, 2)  # [2n]
+    kin = own[:, None] == own[None, :]  # [2n, 2n]
+    kin[order, partner] = False
     if double_backward:
-        others = similarity + itself * HIDDEN  # [2n, 2n]
+        others = similarity + paddle.to_tensor(kin.astype("float32")).astype(similarity.dtype) * HIDDEN  # [2n, 2n]
     else:
-        others = paddle.where(itself > 0, paddle.full_like(similarity, HIDDEN), similarity)  # [2n, 2n]
-    losses = _token_losses(others, partner, 0.0, double_backward)  # [2n]
+        others = paddle.where(paddle.to_tensor(kin), paddle.full_like(similarity, HIDDEN), similarity)  # [2n, 2n]
+    losses = _token_losses(others, paddle.to_tensor(partner), 0.0, double_backward)  # [2n]
     return losses.mean() if reduction == "mean" else losses  # [] or [2n]
+
+
+@full_precision
+def ranked_cosines(cosines: paddle.Tensor, alike: np.ndarray, scale: float = 20.0, *, double_backward: bool = False) -> paddle.Tensor:
+    """Every pair that is alike above every one that is not (CoSENT, kexue.fm article 8847), [].
+
+    ``log(1 + sum of e^(scale (c_j - c_i)))`` over all i that are ``alike`` [m] and all j that are not, c the ``cosines`` [m]: the order of the
+    cosines alone counts, as it does for a rank correlation. 0 where one of the two kinds is missing. Raises ValueError for shapes that differ
+    or a scale that is not a positive number.
+    """
+    if cosines.ndim != 1 or list(cosines.shape) != list(np.shape(alike)) or not len(alike):
+        raise ValueError(f"cosines {list(cosines.shape)} and alike {list(np.shape(alike))} must be [m], one pair at least")
+    if not 0.0 < scale < math.inf:
+        raise ValueError(f"scale must be a positive number, found {scale}: CoSENT's is 20")
+    yes = np.asarray(alike, dtype=bool)  # [m]
+    counts = paddle.to_tensor((yes[:, None] & ~yes[None, :]).astype("float32"))  # [m, m]
+    wide = _wide(cosines) * scale  # [m]
+    apart = wide.unsqueeze(0) - wide.unsqueeze(1)  # [m, m]: c_j - c_i at (i, j)
+    return _one_and_sum((apart + (1.0 - counts) * HIDDEN).reshape([-1]), double_backward)  # []
+
+
+def cosines_of(first: paddle.Tensor, second: paddle.Tensor) -> paddle.Tensor:
+    """The cosines of the rows of two matrices, [m, h] and [m, h] give [m]; 0 for a row of zeros."""
+    return (_unit(_wide(first)) * _unit(_wide(second))).sum(axis=1)  # [m]
 
 
 def _unit(vectors: paddle.Tensor) -> paddle.Tensor:

@@ -57,7 +57,7 @@ class Task(Protocol):
       features of successive parts, one after the other, are those of the whole, once the first column of ``windows``, a record's
       number, counts on;
     * a model: a paddle layer whose encoder is ``backbone`` and whose table of token embeddings is ``embedding``;
-      ``training_lengths(features)`` [u] counts the tokens that training takes of a unit;
+      ``training_lengths(features)`` [u] counts the tokens that training takes of a unit, 0 for one that teaches it nothing;
       ``collate(features, rows, vocabulary, labelled=, epoch=0)`` makes a batch of the units ``rows`` [b], NumPy arrays by name: what is
       drawn at random for a unit depends on the model's seed, the epoch and the unit alone;
       ``loss(batch, divisors=None)`` is its mean loss, []; ``divisors(batch)`` says by name over how many things each part of the loss is a
@@ -70,6 +70,7 @@ class Task(Protocol):
       a model that a pretrained encoder has more for than its layers may have ``adopt(found)``, which takes of
       :class:`shared.pretrained.Pretrained` what it can use and gives the names;
       ``network()`` is what decoding asks of it (:class:`shared.inference.Network`);
+      a model whose rows are losses of each other has ``divisible`` False, and no step of it is cut into parts;
     * a prediction: one for every record, in order; a sequence of what was found in its text.
     """
 
@@ -82,7 +83,8 @@ class Task(Protocol):
     recipes: Path
     """Folder of the shipped recipes, ``NAME.toml``."""
     candidates: Candidates
-    """How the predictions of a low ``floor`` are told apart, written down, merged and chosen."""
+    """How the predictions of a low ``floor`` are told apart, written down, merged and chosen. A task may also have ``decode_from_dev``: keys of
+    ``[decode]`` to the scores of the best dev evaluation that a run takes them from where its recipe leaves them out."""
 
     # -- files ---------------------------------------------------------------------------------------------------
     def read_schema(self, path: Path) -> Any:

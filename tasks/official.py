@@ -55,6 +55,11 @@ SPLIT_FILES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "dev": ("dev.jsonl", "csl_title_dev.json"),
         "test1": ("test.jsonl", "csl_title_test.json"),
     },
+    "paraphrase": {
+        "train": ("train.jsonl",),
+        "dev": ("dev.jsonl",),
+        "test1": ("test.jsonl",),
+    },
 }
 """Track to split to file names: LIC2020's name first (imports take it), then Qianyan's, then other spellings that are met."""
 
@@ -71,6 +76,7 @@ KNOWN_MD5: Mapping[str, Mapping[str, str]] = {
         "ae73cec081eaa28a735204c4898a2222": "DuReader-robust dev",
     },
     "title": {},
+    "paraphrase": {},
 }
 """Track to md5 to what it is. None was published for DuEE and CSL."""
 
@@ -90,6 +96,7 @@ KNOWN_LINES: Mapping[str, Mapping[str, Mapping[int, str]]] = {
     },
     "reading": {},
     "title": {},
+    "paraphrase": {},
 }
 """Track to split to number of lines to what has so many."""
 

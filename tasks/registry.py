@@ -15,6 +15,7 @@ TRACKS = {
 }
 AUXILIARY = {
     "title": "tasks.title.task:TitleTask",
+    "paraphrase": "tasks.paraphrase.task:ParaphraseTask",
 }
 """Tasks that are trained, predicted and scored as the tracks are, each by its name. No leaderboard asks for them: what is done for all tracks when
 none is named (``lic demo``, ``lic predict``, ``lic evaluate``) leaves them out."""

@@ -211,7 +211,7 @@ def _draw_codes(
         for number, (kind, grid) in enumerate(tuning.items()):
             axes[0, 2].plot([float(weight) for weight in grid], list(grid.values()), **stroke(number), label=kind.upper())
         axes[0, 2].set(xlabel="weight of the regulariser", ylabel="Fréchet distance of samples", title="tuning, on a part of the training half")
-        logarithmic(axes[0, 2], [float(weight) for weight in dict.fromkeys([*tuning["eae"], *tuning["vae"]])])
+        logarithmic(axes[0, 2].xaxis, [float(weight) for weight in dict.fromkeys([*tuning["eae"], *tuning["vae"]])])
         for axis in axes[0]:
             axis.legend(fontsize=9)
 

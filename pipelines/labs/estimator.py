@@ -54,7 +54,7 @@ def draw_estimates(work: Work[Any], estimates: dict[str, Rows]) -> None:
         low, high = ([(row["exact"] + sign * row["deviation"]) / row["d"] for row in part] for sign in (-1, 1))
         axes[0, 1].fill_between(n, low, high, alpha=0.15, label="± deviation of one estimate")
         axes[0, 1].set(xlabel="points n", ylabel="estimate − truth, nats a dimension", title=f"by points and constants, normal, d = {part[0]['d']}")
-        logarithmic(axes[0, 1], n)
+        logarithmic(axes[0, 1].xaxis, n)
         for axis in axes[0]:
             axis.axhline(0.0, color="black", linewidth=0.8)
             axis.legend(fontsize=9)

@@ -53,13 +53,6 @@ def bars(axes: Axes, groups: Sequence[str], series: Mapping[str, Sequence[float]
         axes.legend(loc="best", fontsize=9)
 
 
-def logarithmic(axes: Axes, values: Sequence[float]) -> None:
-    """A logarithmic x axis with a tick at each of ``values``, written as they are."""
-    axes.set_xscale("log")
-    axes.set_xticks(list(values), [f"{value:g}" for value in values])
-    axes.minorticks_off()
-
-
 def image(axes: Axes, values: Any, *, unit: str = "", colours: str = SEQUENTIAL, **options: Any) -> None:
     """A matrix [rows, columns] as a heat map with its scale; ``unit`` names what the colours mean."""
     drawn = axes.imshow(values, cmap=colours, aspect=options.pop("aspect", "auto"), interpolation="nearest", **options)
@@ -79,13 +72,16 @@ def token_grid(axes: Axes, values: Any, tokens: Sequence[str], **options: Any) -
     axes.set(xlabel="key", ylabel="query")
 
 
-def logarithmic(axis: Axis) -> None:
-    """Makes an axis (``axes.xaxis`` or ``axes.yaxis``) logarithmic with plain numbers at its ticks: powers would need mathematical text."""
-    from matplotlib.ticker import LogLocator
+def logarithmic(axis: Axis, values: Sequence[float] | None = None) -> None:
+    """Makes an axis (``axes.xaxis`` or ``axes.yaxis``) logarithmic with plain numbers at its ticks, which are ``values`` where they are given."""
+    from matplotlib.ticker import FixedLocator, LogLocator
 
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
     low, high = axis.get_view_interval()
-    if high < 100 * low:  # less than two decades: ticks between the powers too
+    if values is not None:
+        axis.set_major_locator(FixedLocator(values))
+        axis.set_minor_locator(FixedLocator([]))
+    elif high < 100 * low:  # less than two decades: ticks between the powers too
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high > 8 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)))
     axis.set_major_formatter(lambda value, _: f"{value:g}")
 
@@ -100,9 +96,7 @@ def power_lines(axes: Axes, sizes: Sequence[float], series: dict[str, Sequence[f
     for number, (name, values) in enumerate(series.items()):
         axes.plot(sizes, values, label=f"{name}: power {exponent(sizes, values):.2f}", **stroke(first + number))
     logarithmic(axes.yaxis)
-    axes.set_xscale("log")
-    axes.set_xticks(sizes, [str(size) for size in sizes])
-    axes.minorticks_off()
+    logarithmic(axes.xaxis, sizes)
     axes.legend(fontsize=8, loc="upper left")
 
 

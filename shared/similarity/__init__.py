@@ -4,7 +4,8 @@ from .batcher import PairBatch, PairBatcher, PairCounts, group_pairs
 from .generation import Scored, generate_synonyms
 from .index import RetrievalIndex
 from .measures import Threshold, accuracy_at, best_threshold, retrieval_accuracy, spearman
-from .simbert import JointLoss, SimBERT
+from .network import JointLoss, SimilarityNetwork
+from .simbert import SimBERT
 
 __all__ = [
     "JointLoss",
@@ -14,6 +15,7 @@ __all__ = [
     "RetrievalIndex",
     "Scored",
     "SimBERT",
+    "SimilarityNetwork",
     "Threshold",
     "accuracy_at",
     "best_threshold",

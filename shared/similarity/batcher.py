@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import collections
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from ..text.tokenizer import Tokenizer
 
 _LOOK_AHEAD = 8
 """Batches' worth of pairs that are tried for a place in a batch before it is closed with fewer."""
+
+Text = TypeVar("Text", bound=Hashable)
 
 _log = logging.getLogger(__name__)
 
@@ -180,14 +182,14 @@ class PairBatcher:
         return PairBatch(pad(rows, value=vocabulary.pad_id), pad(segments), self._numbers[pairs[:, 0]])
 
 
-def group_pairs(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
-    """Pairs of one meaning as groups: pairs that share a text come together, directly or through others.
+def group_pairs(pairs: Iterable[tuple[Text, Text]]) -> list[list[Text]]:
+    """Pairs of one meaning as groups: pairs that share a text come together, directly or through others. Texts are strings, or what stands for them.
 
     Groups and their texts stand in the order of first appearance. In noisy data such chains grow long; look at the longest group.
     """
-    parent: dict[str, str] = {}
+    parent: dict[Text, Text] = {}
 
-    def root(text: str) -> str:
+    def root(text: Text) -> Text:
         while parent[text] != text:
             parent[text] = parent[parent[text]]
             text = parent[text]
@@ -197,7 +199,7 @@ def group_pairs(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
         parent.setdefault(first, first)
         parent.setdefault(second, second)
         parent[root(second)] = root(first)
-    groups: dict[str, list[str]] = {}
+    groups: dict[Text, list[Text]] = {}
     for text in parent:
         groups.setdefault(root(text), []).append(text)
     return list(groups.values())

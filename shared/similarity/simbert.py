@@ -1,17 +1,15 @@
 """SimBERT: one network that finds texts of one meaning and writes them (kexue.fm article 7427).
 
-Both come from one forward pass under the UniLM mask over `[CLS] a [SEP] b [SEP]`: the target's tokens give the sequence loss, and [CLS],
-which sees the source only, gives the vector of a. Notation: n pairs, b rows, l tokens, h hidden.
+Notation: n texts, b rows, l tokens, h hidden.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import paddle
@@ -21,38 +19,24 @@ from ..backbone import Backbone
 from ..features.batches import pad
 from ..files import whole_folder, write_json
 from ..heads.language_model import TiedLanguageModelHead
-from ..linear import Linear
-from ..losses import in_batch_similarity
-from ..pretrained import RUN_WEIGHTS_FILE, VOCABULARY_FILE, Pretrained, load_backbone, save_encoder_config
+from ..pretrained import RUN_WEIGHTS_FILE, VOCABULARY_FILE, load_backbone, save_encoder_config
 from ..text import Tokenizer, Vocabulary
 from ..training.checkpoint import save_weights
-from ..unilm import UniLM
-from .batcher import PairBatch
 from .generation import Scored, generate_synonyms
 from .index import RetrievalIndex
+from .network import SimilarityNetwork
 
 SETTINGS_FILE = "simbert.json"
 _FORMAT = 1
 
 
-class JointLoss(NamedTuple):
-    """``total`` is ``seq2seq`` + ``similarity``; each []."""
+class SimBERT(SimilarityNetwork):
+    """A :class:`SimilarityNetwork` with a tokenizer: texts in, vectors and texts out.
 
-    total: paddle.Tensor
-    seq2seq: paddle.Tensor
-    similarity: paddle.Tensor
-
-
-class SimBERT(nn.Layer):
-    """A :class:`UniLM` over ``backbone`` and a linear pooler: the vector of a text is ``W h + b`` of its [CLS] state h.
-
-    ``head``: the language-model head, a new one unless given. The pooler begins as the identity, so that before any training the vectors
-    are the states themselves. ``scale``: the similarities' factor before the softmax (30 is a temperature of 1/30).
-    ``max_length``: tokens of one text with [CLS] and [SEP]; longer ones are cut. ``pooling``: ``first``, as the article does, or ``mean``:
-    h is the mean of the source's states, for encoders that were trained so (E5, sentence encoders); neither sees the target.
+    ``head``, ``scale``, ``pooling``: as there. ``max_length``: tokens of one text with [CLS] and [SEP]; longer ones are cut.
 
     Raises ValueError for a vocabulary larger than the embeddings, a padding token that is not the encoder's, a length that the positions
-    do not allow for a pair, a scale that is not positive, another pooling, and as :class:`UniLM` does.
+    do not allow for a pair, and as :class:`SimilarityNetwork` does.
     """
 
     def __init__(
@@ -65,7 +49,7 @@ class SimBERT(nn.Layer):
         max_length: int = 32,
         pooling: str = "first",
     ):
-        super().__init__()
+        super().__init__(backbone, head=head, scale=scale, pooling=pooling)
         config, vocabulary = backbone.config, tokenizer.vocabulary
         if len(vocabulary) > config.vocab_size or vocabulary.pad_id != config.pad_id:
             raise ValueError(
@@ -77,44 +61,7 @@ class SimBERT(nn.Layer):
                 f"max_length is {max_length}, but a pair of texts has to fit the encoder's {config.max_length} positions: "
                 f"give 3 to {(config.max_length + 1) // 2}"
             )
-        if not 0.0 < scale < math.inf:
-            raise ValueError(f"scale must be a positive number, found {scale}: SimBERT's is 30")
-        if pooling not in ("first", "mean"):
-            raise ValueError(f"pooling must be 'first' or 'mean', found {pooling!r}: take one of these")
-        self.tokenizer, self.scale, self.max_length, self.pooling = tokenizer, scale, max_length, pooling
-        self.unilm = UniLM(backbone, head=head)
-        h = config.hidden_size
-        self.pooler = Linear(h, h, weight_attr=paddle.ParamAttr(initializer=nn.initializer.Assign(np.eye(h, dtype="float32"))))  # [h, h]
-        self.new_parts: tuple[str, ...] = ("language_model_head", "pooler")
-
-    @property
-    def backbone(self) -> Backbone:
-        return self.unilm.backbone
-
-    def forward(self, ids: paddle.Tensor, segment_ids: paddle.Tensor | None = None) -> paddle.Tensor:
-        """The sources' vectors [b, h], of any length: ``ids`` [b, l], ``segment_ids`` [b, l] (default: no target)."""
-        segments = paddle.zeros_like(ids) if segment_ids is None else segment_ids  # [b, l]
-        return self._vectors(self.unilm.hidden(ids, segments), ids, segments)  # [b, h]
-
-    def _vectors(self, hidden: paddle.Tensor, ids: paddle.Tensor, segments: paddle.Tensor) -> paddle.Tensor:
-        if self.pooling == "first":
-            return self.pooler(hidden[:, 0])  # [b, h]
-        source = paddle.logical_and(ids != self.backbone.config.pad_id, segments == 0).astype(hidden.dtype)  # [b, l]
-        shares = source / source.sum(axis=1, keepdim=True)  # [b, l]
-        return self.pooler(paddle.matmul(shares.unsqueeze(1), hidden).squeeze(1))  # [b, h]
-
-    def loss(self, batch: PairBatch, *, inputs: paddle.Tensor | None = None) -> JointLoss:
-        """Sequence loss of the targets and :func:`in_batch_similarity` of the sources, from one forward pass.
-
-        ``inputs`` [2n, l]: what the network reads in place of ``batch.ids`` (random replacement in the targets); labels stay.
-        Raises ValueError as both losses do.
-        """
-        ids, segments = paddle.to_tensor(batch.ids), paddle.to_tensor(batch.segment_ids)  # [2n, l], [2n, l]
-        hidden = self.unilm.hidden(ids if inputs is None else inputs, segments)  # [2n, l, h]
-        seq2seq = self.unilm.loss(ids, segments, hidden=hidden)  # []
-        twice = self.backbone.config.double_backward
-        similarity = in_batch_similarity(self._vectors(hidden, ids, segments), self.scale, double_backward=twice)  # []
-        return JointLoss(seq2seq + similarity, seq2seq, similarity)
+        self.tokenizer, self.max_length = tokenizer, max_length
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 64, max_length: int | None = None) -> np.ndarray:
         """The vectors of ``texts``, of length 1: float32 [len(texts), h], the same whatever else is in the batch (to 1e-6).
@@ -195,12 +142,6 @@ class SimBERT(nn.Layer):
         model.load_parts(found)
         return model
 
-    def load_parts(self, found: Pretrained) -> tuple[str, ...]:
-        """Takes over the language-model head and the pooler of ``found`` where it has them; returns ``new_parts``, the names of the others."""
-        new = [] if self.unilm.load_head(found) else ["language_model_head"]
-        self.new_parts = (*new, *([] if self._load_pooler(found) else ["pooler"]))
-        return self.new_parts
-
     def save(self, folder: str | Path) -> None:
         """Writes a folder, whole or absent: ``weights.safetensors``, ``encoder.json``, ``vocab.txt``, ``simbert.json``. :func:`load_backbone` reads
         it too. An older model of that name is replaced, any other folder left alone (ValueError)."""
@@ -227,20 +168,6 @@ class SimBERT(nn.Layer):
             raise ValueError(f"the weights of {folder} have no whole {' and '.join(model.new_parts)}: copy the folder again")
         model.eval()
         return model
-
-    def _load_pooler(self, found: Pretrained) -> bool:
-        names = {name.removeprefix("bert.").removeprefix("ernie.").removeprefix("roberta."): name for name in found.others}
-        for weight, bias in (("pooler.weight", "pooler.bias"), ("pooler.dense.weight", "pooler.dense.bias")):
-            if weight in names and bias in names:
-                matrix, row = found.others[names[weight]], found.others[names[bias]]  # [h, h], [h]
-                if found.layout == "huggingface":
-                    matrix = matrix.T  # [h, h]
-                if list(matrix.shape) != list(self.pooler.weight.shape) or list(row.shape) != list(self.pooler.bias.shape):
-                    return False
-                self.pooler.weight.set_value(np.ascontiguousarray(matrix.astype("float32")))
-                self.pooler.bias.set_value(row.astype("float32"))
-                return True
-        return False
 
     # -- texts -------------------------------------------------------------------------------------------------------
 

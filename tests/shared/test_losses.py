@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.losses import (
+    cosines_of,
     in_batch_similarity,
     multilabel_cross_entropy,
     powered_bce,
     powered_divergence,
+    ranked_cosines,
     seq2seq_cross_entropy,
     share,
     softmax_divergence,
@@ -369,6 +371,59 @@ def test_check_values_of_the_similarity(double_backward):
     assert rows[1] == pytest.approx(0.002475685175, abs=5e-13) and rows[2] == pytest.approx(0.002475685175, abs=5e-13)
     assert float(in_batch_similarity(vectors, double_backward=double_backward)) == pytest.approx(0.00123784260657, abs=5e-15)
     assert float(in_batch_similarity(vectors, scale=1, double_backward=double_backward)) == pytest.approx(0.673576788887, abs=5e-13)
+
+
+@pytest.mark.parametrize("double_backward", [False, True])
+def test_pairs_of_one_group_are_no_negatives_of_each_other(double_backward):
+    rng = np.random.default_rng(3)
+    vectors, groups = rng.normal(size=(10, 4)).astype("float32"), np.asarray([7, 2, 7, 9, 2])  # [10, 4], [5]
+    units = vectors.astype(np.float64) / np.linalg.norm(vectors, axis=1, keepdims=True)
+    scores, own = 30 * units @ units.T, np.repeat(groups, 2)  # [10, 10], [10]
+    expected = []
+    for row in range(10):
+        others = [other for other in range(10) if other == row ^ 1 or own[other] != own[row]]
+        expected.append(log_sum(scores[row, others]) - scores[row, row ^ 1])
+    found = in_batch_similarity(paddle.to_tensor(vectors), groups=groups, reduction="none", double_backward=double_backward)
+    np.testing.assert_allclose(found.numpy(), expected, atol=2e-5)
+    alone = in_batch_similarity(paddle.to_tensor(vectors), groups=np.zeros(5), double_backward=double_backward)
+    assert float(alone) == pytest.approx(0, abs=1e-6)  # nothing is left to be told apart
+    with pytest.raises(ValueError, match=r"groups are \[4\] for 5 pairs"):
+        in_batch_similarity(paddle.to_tensor(vectors), groups=groups[:4])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_ranked_cosines_are_the_formula(seed, double_backward):
+    rng = np.random.default_rng(seed)
+    m = int(rng.integers(1, 7))
+    cosines, alike = rng.uniform(-1, 1, m).astype(np.float32), rng.random(m) < 0.5  # [m], [m]
+    apart = [20 * (float(no) - float(yes)) for yes in cosines[alike] for no in cosines[~alike]]
+    expected = np.logaddexp.reduce([0.0, *apart])
+    given = paddle.to_tensor(cosines, stop_gradient=False)
+    found = ranked_cosines(given, alike, double_backward=double_backward)
+    assert float(found) == pytest.approx(expected, abs=1e-5, rel=1e-5)
+    found.backward()
+    gradient = given.grad.numpy()  # [m]
+    assert np.isfinite(gradient).all() and (gradient[alike] <= 0).all() and (gradient[~alike] >= 0).all()
+    assert gradient.sum() == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: ranked_cosines(paddle.zeros([2]), np.ones(3, dtype=bool)), r"cosines \[2\] and alike \[3\]"),
+        (lambda: ranked_cosines(paddle.zeros([0]), np.ones(0, dtype=bool)), "one pair at least"),
+        (lambda: ranked_cosines(paddle.zeros([1]), np.ones(1, dtype=bool), 0.0), "scale must be a positive number"),
+    ],
+)
+def test_wrong_cosines_are_named(call, told):
+    with pytest.raises(ValueError, match=told):
+        call()
+
+
+def test_cosines_of_rows_of_any_length():
+    first, second = np.asarray([[3.0, 0], [1e-20, 0], [0, 0]], "float32"), np.asarray([[1e20, 1e20], [-1, 0], [1, 1]], "float32")  # [3, 2] each
+    np.testing.assert_allclose(cosines_of(paddle.to_tensor(first), paddle.to_tensor(second)).numpy(), [0.5**0.5, -1, 0], atol=1e-6)
 
 
 @settings(max_examples=60, deadline=None)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import paddle
-from paddle import nn
 
 from shared.backbone import Backbone
 from shared.pretrained import Pretrained
@@ -18,45 +17,32 @@ from shared.similarity import PairBatcher, SimBERT
 from shared.similarity.batcher import PairBatch
 from shared.text import Tokenizer
 
+from ...similarity_layer import Batch, SimilarityLayer
 from .settings import SimbertSettings
 
-Batch = Mapping[str, np.ndarray]
 
-
-class SimilarityModel(nn.Layer):
-    """:class:`SimBERT` over ``backbone``, with its parts under the names that :meth:`SimBERT.save` gives them.
+class SimilarityModel(SimilarityLayer):
+    """:class:`SimBERT` over ``backbone`` as a :class:`SimilarityLayer`.
 
     Head and pooler are the source's (``pretrained``) where it has them; ``new_parts`` names the others. Raises ValueError as SimBERT does.
     """
 
     def __init__(self, backbone: Backbone, tokenizer: Tokenizer, settings: SimbertSettings, *, pretrained: Pretrained | None = None):
-        super().__init__()
         simbert = SimBERT(backbone, tokenizer, scale=settings.scale, max_length=settings.max_length, pooling=settings.pooling)
+        super().__init__(simbert)
         self.new_parts = simbert.load_parts(pretrained) if pretrained is not None else simbert.new_parts
-        self.backbone, self.language_model_head, self.pooler = backbone, simbert.unilm.language_model_head, simbert.pooler
-        self._whole = (simbert,)  # not a sublayer: its parts stand above
 
     @property
     def simbert(self) -> SimBERT:
-        return self._whole[0]
-
-    def divisors(self, batch: Batch) -> dict[str, float]:
-        """``batches``: 1, since rows are losses of each other and no batch can be cut."""
-        return {"batches": 1.0}
+        """With its texts."""
+        simbert = super().simbert
+        assert isinstance(simbert, SimBERT)
+        return simbert
 
     def loss(self, batch: Batch, divisors: Mapping[str, float] | None = None) -> paddle.Tensor:
         """The sequence loss of the targets and the similarity loss of the sources, summed, []."""
         pairs = PairBatch(batch["texts"], batch["segments"], batch["groups"])
         return self.simbert.loss(pairs, inputs=paddle.to_tensor(batch["ids"])).total  # []
-
-    @property
-    def embedding(self) -> nn.Layer:
-        """The table of token embeddings."""
-        return self.backbone.embeddings.token
-
-    def replaceable(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-        """1 at the targets and their [SEP] [2n, l], and the rows' lengths [2n]: what :class:`RandomReplacement` takes."""
-        return batch["segments"], (batch["texts"] != self.backbone.config.pad_id).sum(axis=1)  # [2n, l], [2n]
 
     def evaluate(self, batches: Sequence[PairBatch]) -> Iterator[dict[str, float]]:
         """Mean losses over ``batches``; yields what is known after each, the scores last.
