@@ -36,7 +36,7 @@ LABS = {
     "synthesizer": Entry("attention without queries and keys: parameters, time, scores, what is learnt", 7430, "", ""),
     "simbert": Entry("one encoder that finds and writes questions of the same meaning", 7427, "", ""),
     "eae": Entry("an autoencoder whose codes become normal by entropy; beside VAE and AE, on digits", 7343, "4 min", "-"),
-    "vae-geometry": Entry("points that become ellipses and fill the disc; sentences between two sentences", 7725, "", ""),
+    "vae-geometry": Entry("points that become ellipses and fill the disc; sentences between two sentences", 7725, "4 min", ""),
     "unilm": Entry("the mask that reads and writes; what a cache saves", 7427, "5 min", "-"),
     "tracks": Entry("the articles' baselines beside our models, at the same budget", 7321, "", ""),
 }

@@ -31,7 +31,7 @@ class TextSettings(LabSettings):
     max_texts: int = Field(1500, ge=20)
     text_latent: int = Field(16, ge=1)
     text_width: int = Field(64, ge=8)
-    text_steps: int = Field(1200, ge=1)
+    text_steps: int = Field(700, ge=1)
     text_batch: int = Field(32, ge=2)
     text_learning_rate: float = Field(3e-3, gt=0)
     text_rise: float = Field(0.5, ge=0, le=1, description="share of the steps over which the weight rises from 0")

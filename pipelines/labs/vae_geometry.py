@@ -165,7 +165,8 @@ def _draw_ellipses(work: Work[Any], images: Images, found: dict[str, list[dict[s
     with work.figure("ellipses", title, rows=2, columns=len(first), size=(4 * len(first), 8.8)) as (_, axes):
         for column, (kind, one) in enumerate(first.items()):
             drawn = ellipses(one["mu"][:250], one["drawn"][:250])
-            axes[0, column].add_collection(LineCollection(list(drawn.outlines), colors=COLOURS[0], linewidths=0.6, alpha=0.6))
+            axes[0, column].add_collection(LineCollection(list(drawn.outlines), colors=COLOURS[0], linewidths=0.6, alpha=0.6, zorder=3))
+            axes[0, column].scatter(*drawn.centres.T, s=3, color=COLOURS[0], zorder=3, label="centres")
             axes[0, column].scatter(*one["holes"].T, s=4, color=COLOURS[1], label="points of N(0, I) in no ellipse")
             axes[0, column].set_title(f"{names[kind]}: {len(drawn.centres)} images", fontsize=11)
             labels = np.zeros(len(one["test_mu"]), dtype=int) if images.test_labels is None else images.test_labels

@@ -72,7 +72,7 @@ def test_the_document_is_what_the_command_prints(capfd):
 
 def test_the_installed_package_has_the_catalogue():
     words = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert re.search(r'^"pipelines" = \["\*\.toml", "\*\.html"\]$', words, re.MULTILINE)
+    assert re.search(r'^"pipelines" = \["\*\.toml", "\*\.html", "font/\*"\]$', words, re.MULTILINE)
 
 
 # -- how problems are shown ----------------------------------------------------------------------------------------
