@@ -38,7 +38,7 @@ class SynthesizerSettings(LabSettings):
     recipe: str = "quick"
     kinds: tuple[AttentionKind, ...] = Field(tuple(PAPER), min_length=1)
     seeds: int = Field(2, ge=1, description="trainings of each kind")
-    epochs: dict[str, float] = Field({"event": 2.5, "title": 2.0}, description="by track")
+    epochs: dict[str, float] = Field({"event": 2.0, "title": 1.5}, description="by track")
     max_records: int = Field(1_000_000, ge=1)
     overrides: tuple[str, ...] = Field((), description="more settings of the recipe, e.g. training.batch_tokens=512")
     lengths: tuple[int, ...] = Field((32, 64, 128, 256, 512), min_length=2)
