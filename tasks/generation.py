@@ -68,11 +68,13 @@ class Generator(nn.Layer):
     """Encoder and tied language-model head, and what the tracks' models share. ``names``: what of the schema stands in outputs.
 
     The head starts as the identity on an encoder that was trained before (:meth:`TiedLanguageModelHead.start_as_identity`), at random on a new
-    one, where the identity would say every token again.
+    one, where the identity would say every token again. Where ``starts_as_identity`` is false it starts at random on any.
 
     Raises InputError for an encoder that cannot read and write: one segment, a convolution, or fewer positions than a window and the longest
     output take.
     """
+
+    starts_as_identity = True
 
     def __init__(self, backbone: Backbone, *, names: Sequence[str], settings: GenerateSettings, recipe: Recipe):
         super().__init__()
@@ -86,7 +88,7 @@ class Generator(nn.Layer):
             eps=config.layer_norm_eps,
             double_backward=config.double_backward,
         )
-        if recipe.encoder.source != "scratch":
+        if self.starts_as_identity and recipe.encoder.source != "scratch":
             self.language_model_head.start_as_identity()
         size = settings.copy_size
         self.copy_head = CopyHead(config.hidden_size, size, double_backward=config.double_backward) if size else None

@@ -60,6 +60,13 @@ def test_the_contract():
     check_contract(KIT, [0, 2, 1, 3], [1, 3])
 
 
+def test_the_head_starts_at_random_on_any_encoder():
+    recipe = KIT.recipe.model_copy(update={"encoder": KIT.recipe.encoder.model_copy(update={"source": "somewhere"})})
+    built = TASK.build_model(KIT.model().backbone, None, recipe)
+    weight = built.language_model_head.transform.weight.numpy()
+    assert 0 < np.abs(weight).max() < 0.2
+
+
 def test_a_longer_title_is_taught_in_part_and_that_is_said(caplog):
     built = KIT.model(max_target=5)
     batch = KIT.collate(built, [2])
