@@ -55,15 +55,15 @@ def run(work: Work[GeluSettings]) -> None:
         for form in FORMS
     }
     scores = {form: [list(run.best.values())[-1] for run in runs] for form, runs in trained.items()}
+    means = {form: float(np.mean(scores[form])) for form in FORMS}
+    apart, noise = max(means.values()) - min(means.values()), max(map(_spread, scores.values()))
     _draw_errors(work, fits)
-    _draw_cost(work, speed, scores)
+    _draw_cost(work, speed, scores, f"the mean scores are {apart:.3f} apart, seeds alone {noise:.3f}")
     largest = {row["origin"]: row["error"] for row in fits["report"] if row["target"] == "gelu"}
     rows = [
         [NAMES[form], error, speed[form]["forward"], speed[form]["both"], float(np.mean(scores[form])), _spread(scores[form])]
         for form, error in zip(FORMS, (0.0, largest["tanh published"], largest["sigmoid published"]), strict=True)
     ]
-    means = {form: float(np.mean(scores[form])) for form in FORMS}
-    apart, noise = max(means.values()) - min(means.values()), max(map(_spread, scores.values()))
     work.report(
         f"GELU's forms: error, milliseconds for {settings.timed_numbers:,} numbers, dev score of {settings.track}",
         ["form", "largest error", "ms forward", "ms with gradient", "dev score", "± of seeds"],
@@ -150,11 +150,11 @@ def _draw_errors(work: Work[GeluSettings], fits: dict[str, Any]) -> None:
             axis.margins(y=0.3)
 
 
-def _draw_cost(work: Work[GeluSettings], speed: dict[str, Any], scores: dict[str, list[float]]) -> None:
+def _draw_cost(work: Work[GeluSettings], speed: dict[str, Any], scores: dict[str, list[float]], told: str) -> None:
     from .figures import bars
 
     fastest = NAMES[min(FORMS, key=lambda form: speed[form]["both"])]
-    finding = f"With its gradient the {fastest} is fastest here; the score hardly depends on the form"
+    finding = f"With its gradient the {fastest} is fastest here; {told}"
     with work.figure("cost", finding, columns=2, size=(11, 4.2)) as (_, axes):
         groups = [NAMES[form] for form in FORMS]
         bars(
@@ -166,6 +166,7 @@ def _draw_cost(work: Work[GeluSettings], speed: dict[str, Any], scores: dict[str
         axes[0, 0].set(ylabel=f"ms for {work.settings.timed_numbers:,} numbers", title="time")
         bars(axes[0, 1], groups, {f"seed {work.settings.seed + n}": [scores[form][n] for form in FORMS] for n in range(work.settings.seeds)})
         axes[0, 1].set(ylabel=f"dev score, {work.settings.track}", title="the same encoder, trained with each")
+        axes[0, 1].margins(y=0.35)
 
 
 def _spread(values: list[float]) -> float:

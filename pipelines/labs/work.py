@@ -74,6 +74,8 @@ class Work(Generic[Kind]):
     folder: Path
     quick: bool = False
     pictures: list[tuple[str, str]] = field(default_factory=list)
+    used: list[str] = field(default_factory=list)
+    """Tracks whose data was asked for."""
 
     def step(self, name: str, make: Callable[[], Steps]) -> dict[str, Any]:
         """What ``make`` returns, computed once: JSON values, and arrays, which are kept as safetensors.
@@ -138,6 +140,8 @@ class Work(Generic[Kind]):
     def data_of(self, track: str) -> Path:
         """The track's folder of data. Raises InputError when there is none."""
         found = self.data / track
+        if track not in self.used:
+            self.used.append(track)
         if not found.is_dir():
             raise input_error(
                 "LIC-L002",
@@ -177,8 +181,9 @@ class Work(Generic[Kind]):
         write_json(self.folder / METRICS, metrics)
         if timing:
             write_json(self.folder / TIMING, timing)
-        form = "quick form: it shows that the lab works, not what the article claims" if self.quick else f"data: {self.data.name}"
-        lines = [f"# lic lab {self.name}", "", f"{title} ({form}).", "", *_markdown(columns, rows), ""]
+        form = " Quick form: it shows that the lab works, not what the article claims." if self.quick else ""
+        data = f" Data: {', '.join(self.used)} of {self.data}." if self.used else ""
+        lines = [f"# lic lab {self.name}", "", f"{title}.{data}{form}", "", *_markdown(columns, rows), ""]
         for name, head, body in more:
             lines += [f"{name}.", "", *_markdown(head, body), ""]
         lines += [text for finding in findings for text in (f"- {finding}",)]

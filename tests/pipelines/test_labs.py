@@ -36,7 +36,7 @@ def test_quick_form_writes_a_report_and_goes_on_to_the_same_figures(name, inside
     table = capsys.readouterr().out
     report = (folder / REPORT).read_text(encoding="utf-8")
     metrics = (folder / METRICS).read_bytes()
-    assert json.loads(metrics) and "quick form" in report and "|---" in report and table.strip()
+    assert json.loads(metrics) and "Quick form" in report and "|---" in report and table.strip()
     pictures = sorted(folder.glob("*.png"))
     assert pictures and all(f"]({picture.name})" in report for picture in pictures)
     for picture in pictures:
