@@ -10,8 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from .writing_race import UNCACHED, installed, new_sources, new_writer, open_writer, race, searches
-
 
 def generation(
     *,
@@ -41,6 +39,8 @@ def generation(
     machine = prepare()
     import_paddle()
     import paddle
+
+    from .writing_race import UNCACHED, installed, new_sources, new_writer, open_writer, race, searches
 
     sizes: dict[str, Any] = {"hidden_size": hidden_size, "num_layers": num_layers, "num_heads": num_heads, "intermediate_size": 4 * hidden_size}
     model = new_writer(positions=longest + target + 1, **sizes)
