@@ -23,12 +23,13 @@ from shared.attention import (
 from shared.backbone import Backbone, BackboneConfig, Block, Embeddings
 from shared.convolution import LocalConvolution
 from shared.generative import EAE, MLP, VAE, Autoencoder, CodeNorm, ConvolutionDecoder, ConvolutionEncoder, TextDecoder, TextEncoder
+from shared.generative.frechet import Classifier
 from shared.heads import CopyHead, EfficientGlobalPointer, GlobalPointer, HalfPointer, LinearChainCRF, SpanHead, TiedLanguageModelHead
 from shared.heads.crf_decode import bio_constraints
 from shared.linear import Linear
 from shared.masks import padding_mask, unilm_mask
 from shared.norms import ConditionalLayerNorm, LayerNorm
-from shared.similarity import SimBERT
+from shared.similarity import SimBERT, SimilarityNetwork
 from shared.text import Tokenizer, Vocabulary
 from shared.unilm import UniLM
 
@@ -173,6 +174,7 @@ CASES = [
     Case("CopyHead", lambda: CopyHead(H, 4), (STATES, numbers(f"b 3 {H}")), ("b l 3",)),
     Case("SpanHead", lambda: SpanHead(H), (STATES, real()), ("b l 2",)),
     Case("UniLM", lambda: UniLM(backbone()), (PADDED, TEXT[1]), (f"b l {V}",)),
+    Case("SimilarityNetwork mean", lambda: SimilarityNetwork(backbone(), pooling="mean"), (PADDED, TEXT[1]), (f"b {H}", f"b l {V}"), write_and_find),
     Case("SimBERT", simbert, (PADDED, TEXT[1]), (f"b {H}", f"b l {V}"), write_and_find),
     Case("MLP", lambda: MLP([16, 5, 16], output_shape=[1, 4, 4]), (PICTURE,), ("b 1 4 4",)),
     Case("ConvolutionEncoder", lambda: ConvolutionEncoder(1, 4, widths=(2, 3)), (PICTURE,), ("b 3",)),
@@ -182,6 +184,7 @@ CASES = [
     Case("TextDecoder", lambda: TextDecoder(backbone(), 3, start_id=1, end_id=2), (numbers("b 3"), PADDED), (f"b l-1 {V}",)),
     Case("CodeNorm", lambda: CodeNorm(3), (numbers("b 3"),), ("b 3",), undrawn="it has no gain"),
     Case("CodeNorm tau", lambda: CodeNorm(3, tau=0.5), (numbers("b 3"),), ("b 3",), undrawn="its gain begins even"),
+    Case("Classifier", lambda: Classifier(16, 3, size=5, width=4), (PICTURE,), ("b 3",)),
     Case("Autoencoder", lambda: Autoencoder(*convolutions()), (PICTURE,), ("b 1 4 4",)),
     Case("VAE", lambda: VAE(MLP([16, 5]), MLP([2, 16], output_shape=[1, 4, 4]), 2), (PICTURE,), ("b 1 4 4",)),
     Case("VAE tau", lambda: VAE(MLP([16, 5]), MLP([2, 16]), 2, tau=0.5), (numbers("b 16"),), ("b 16",), idle={"mu_head.bias": CENTRED}),
