@@ -162,7 +162,7 @@ def _draw_ellipses(work: Work[Any], images: Images, found: dict[str, list[dict[s
     first = {kind: runs[0] for kind, runs in found.items()}
     shares = "; ".join(f"{names[kind]}: {one['normal']:.0%}" for kind, one in first.items())
     title = f"Share of N(0, I) that the ellipses of the training half cover – {shares}"
-    with work.figure("ellipses", title, rows=2, columns=len(first), size=(4 * len(first), 8.8)) as (_, axes):
+    with work.figure("ellipses", title, rows=2, columns=len(first), size=(max(2.8 * len(first), 8), 6.8)) as (figure, axes):
         for column, (kind, one) in enumerate(first.items()):
             drawn = ellipses(one["mu"][:250], one["drawn"][:250])
             axes[0, column].add_collection(LineCollection(list(drawn.outlines), colors=COLOURS[0], linewidths=0.6, alpha=0.6, zorder=3))
@@ -178,12 +178,12 @@ def _draw_ellipses(work: Work[Any], images: Images, found: dict[str, list[dict[s
             axes[1, column].set_title(f"{names[kind]}:\nmean ± deviation by label", fontsize=11)
             for axis in axes[:, column]:
                 axis.add_patch(Circle((0.0, 0.0), 1.0, fill=False, color="black", linewidth=1.2, label="unit circle"))
-                axis.set(aspect="equal", xlabel="first code", ylabel="second code")
+                axis.set(aspect="equal", xlabel="first code", ylabel="second code" if column == 0 else "")
                 if kind != "ae":
                     axis.set(xlim=(-3.5, 3.5), ylim=(-3.5, 3.5))
                 else:
                     axis.autoscale_view()
-            axes[0, column].legend(loc="upper right", fontsize=8)
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
 
 
 def _draw_plane(work: Work[GeometrySettings], found: dict[str, list[dict[str, Any]]], names: dict[str, str]) -> None:
