@@ -14,7 +14,7 @@ KINDS = {"adam": "Adam", "adax": "AdaX", "adafactor": "AdaFactor"}
 TRAINED = {"adamw": "AdamW", "adax": "AdaX", "adax_w": "AdaX-W"}
 DESCENDED = ("Adam", "AdaX", "SGD with momentum")
 WELL_DEPTH, WELL_WIDTH = 4.0, 1.6
-DIPS, DIP_RADIUS, DIP_DEPTH, DIP_WIDTH = 12, 3.0, 1.5, 0.45
+DIPS, DIP_RADIUS, DIP_DEPTH, DIP_WIDTH = 18, 3.0, 1.5, 0.5
 
 
 class AdaxSettings(LabSettings):
@@ -84,7 +84,7 @@ def run(work: Work[AdaxSettings]) -> None:
         },
         findings=[
             "the decay of AdaX begins at 0 and ends at 1; Adam's ends at 0.999, so its denominator never stands still",
-            "among the dips (a problem of ours: the paper's formula was not at hand) the best rate brings into the well "
+            "past a moat of dips (a problem of ours: the paper's formula was not at hand) the best rate brings into the well "
             + ", ".join(f"{100 * share:.0f} % of the starts with {name}" for name, share in reached.items()),
             f"{TRAINED[leader]} is best on dev with {top[leader]:.4f}; "
             + ", ".join(f"{TRAINED[name]} {top[name]:.4f}" for name in TRAINED if name != leader),
@@ -118,7 +118,7 @@ def _centres() -> np.ndarray:
 
 
 def _surface(points: Any, centres: Any, exp: Any) -> Any:
-    """A bowl with a broad well in its middle and a ring of narrow dips around that, [n], at points [n, 2] of NumPy or Paddle."""
+    """A bowl with a broad well in its middle and a ring of narrow dips around that, a moat, [n], at points [n, 2] of NumPy or Paddle."""
     square = (points * points).sum(-1)  # [n]
     apart = points[:, None] - centres[None]  # [n, k, 2]
     dips = exp((apart * apart).sum(-1) * (-0.5 / DIP_WIDTH**2)).sum(-1)  # [n]
@@ -179,7 +179,7 @@ def _draw_descent(work: Work[AdaxSettings], descent: dict[str, Any]) -> None:
     reached = descent["reached"]
     best = max(DESCENDED, key=lambda name: max(reached[name]))
     others = ", ".join(f"{name} {100 * max(reached[name]):.0f} %" for name in DESCENDED if name != best)
-    finding = f"Past narrow dips into the broad well: {best} brings {100 * max(reached[best]):.0f} % of the starts there at its best rate, {others}"
+    finding = f"Past the moat of dips into the well: {best} brings {100 * max(reached[best]):.0f} % of the starts there at its best rate, {others}"
     with work.figure("descent", finding, columns=2, size=(12, 5.2)) as (_, axes):
         side = np.linspace(-7, 7, 281)  # [m]
         grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)  # [m * m, 2]
