@@ -139,7 +139,7 @@ def _findings(measured: dict[str, Any], wording: dict[str, Any], written: dict[s
     scores = {name: one["scores"] for name, one in measured.items()}
     best = max(scores, key=lambda name: scores[name]["spearman"])
     told = ", ".join(f"{name} {one['spearman']:.4f}" for name, one in scores.items() if name != best)
-    found = [f"by Spearman of cosine and label {best} is best with {scores[best]['spearman']:.4f}; {told}"]
+    found = [f"by Spearman of cosine and label {best} is best with {scores[best]['spearman']:.4f} (others: {told})"]
     if measured[best]["recall"]:
         told = ", ".join(f"{100 * one['recall'][0]:.1f} % ({name})" for name, one in measured.items())
         found.append(f"the nearest text means the same for {told} of the queries")
@@ -221,7 +221,7 @@ def _draw_curves(work: Work[SimbertSettings], trained: dict[str, Training], scor
     with work.figure("curves", finding, size=(9, 5)) as (_, axes):
         for number, (name, run) in enumerate(trained.items()):
             steps, points = [0, *(step for step, _ in run.dev)], [scores[UNTRAINED]["spearman"], *(found["spearman"] for _, found in run.dev)]
-            axes[0, 0].plot(steps, points, **stroke(number), label=name)
+            axes[0, 0].plot(steps, points, **stroke(number + 2), label=name)  # as in the other figures
         axes[0, 0].axhline(scores[TFIDF]["spearman"], color=GREY, linestyle=":", label=TFIDF)
         axes[0, 0].set(xlabel="step", ylabel="dev: Spearman of cosine and label")
         axes[0, 0].legend()
@@ -245,6 +245,6 @@ def _draw_words(work: Work[SimbertSettings], wording: dict[str, Any], written: d
 
 LAB = Lab(
     SimbertSettings,
-    {"epochs": 1.0, "max_records": 240, "variants": (WHOLE, "similarity alone"), "questions": 4, "draws": 8, "longest": 16},
+    {"epochs": 1.0, "max_records": 120, "variants": (WHOLE, "similarity alone"), "questions": 3, "draws": 8, "longest": 8},
     run,
 )
