@@ -14,6 +14,8 @@ from tasks.paraphrase.records import ParaphraseRecord
 from ..console import progress
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from shared.similarity import SimBERT
 
     from ..data_files import LabelledData
@@ -82,6 +84,18 @@ def measure_pairs(pairs: Pairs, encode: Encode, *, nearest: int) -> dict[str, An
         ranks = first_right(found, pairs.queries, pairs.groups)  # [q]
         recall = [recall_at(ranks, k) for k in range(1, nearest + 1)]
     return {"scores": scores, "cosines": cosines, "recall": recall, "queries": len(pairs.queries)}
+
+
+def draw_cosines(axes: Axes, pairs: Pairs, found: Mapping[str, Any]) -> None:
+    """Histograms of the cosines of :func:`measure_pairs` by label, and the threshold that is best for them."""
+    from .figures import bar
+
+    edges = np.linspace(min(float(found["cosines"].min()), 0.99), 1.0 + 1e-6, 31).tolist()
+    for label, told in ((1, "one meaning"), (0, "two meanings")):
+        axes.hist(found["cosines"][pairs.labels == label], edges, density=True, alpha=0.65, label=told, **bar(1 - label))
+    axes.axvline(found["scores"]["threshold"], color="black", linestyle="--", linewidth=1, label="best threshold")
+    axes.set(xlabel="cosine of the two texts", ylabel="density of pairs")
+    axes.legend(fontsize=9)
 
 
 def cosines_of(first: Any, second: Any) -> np.ndarray:

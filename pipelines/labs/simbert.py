@@ -96,7 +96,7 @@ def run(work: Work[SimbertSettings]) -> None:
             "dev": {name: [[step, found["spearman"]] for step, found in run.dev] for name, run in trained.items()},
         },
         timing={"training_seconds": {name: round(run.seconds, 1) for name, run in trained.items()}},
-        findings=_findings(measured, wording, written),
+        findings=_findings(measured, wording, written, trained),
         more=[
             (
                 f"Other words for {len(sources)} dev texts, the {settings.kept} nearest of {settings.draws} draws",
@@ -135,7 +135,7 @@ def _best(found: dict[str, Any], place: int) -> str:
     return f"{texts[0]} ({cosines[0]:.3f})" if texts else "-"
 
 
-def _findings(measured: dict[str, Any], wording: dict[str, Any], written: dict[str, Any]) -> list[str]:
+def _findings(measured: dict[str, Any], wording: dict[str, Any], written: dict[str, Any], trained: dict[str, Training]) -> list[str]:
     scores = {name: one["scores"] for name, one in measured.items()}
     best = max(scores, key=lambda name: scores[name]["spearman"])
     told = ", ".join(f"{name} {one['spearman']:.4f}" for name, one in scores.items() if name != best)
@@ -147,7 +147,8 @@ def _findings(measured: dict[str, Any], wording: dict[str, Any], written: dict[s
         one, two = measured[WHOLE], measured["similarity alone"]
         moved = f"the sequence loss moves Spearman by {one['scores']['spearman'] - two['scores']['spearman']:+.4f}"
         top = f" and top-1 retrieval by {100 * (one['recall'][0] - two['recall'][0]):+.1f} points" if one["recall"] else ""
-        found.append(f"{moved}{top} against the similarity alone, one seed each")
+        steps = " and ".join(str(trained[name].dev[-1][0]) for name in (WHOLE, "similarity alone"))
+        found.append(f"{moved}{top} against the similarity alone: one seed, {steps} steps, since without targets a batch holds more pairs")
     for name, words in written.items():
         kept = {row: wording[row]["kept"] for row in (name, GOLD, UNLIKE)}
         told = ", ".join(
@@ -156,9 +157,10 @@ def _findings(measured: dict[str, Any], wording: dict[str, Any], written: dict[s
         )
         found.append(f"{_percent(words['new'])} of the draws of {name} are new; of those kept means the same as its source: {told}")
     whole = WHOLE if WHOLE in scores else best
-    at = f"at a cosine of {USUAL} {whole} is right for {100 * scores[whole]['accuracy']:.2f} % of these pairs, at its best threshold"
+    score = scores[whole]
     found.append(
-        f"{at}, {scores[whole]['threshold']:.3f}, for {100 * scores[whole]['best_accuracy']:.2f} %; the article's {ACCURACY} % (LCQMC, {USUAL}) and "
+        f"at a cosine of {USUAL} {whole} is right for {100 * score['accuracy']:.2f} % of these pairs, at its best threshold, "
+        f"{score['threshold']:.3f}, for {100 * score['best_accuracy']:.2f} %; the article's {ACCURACY} % (LCQMC, {USUAL}) and its "
         f"top-1 retrieval of {TOP_1} (a set of its own) are of other data and 22 million groups to learn from: not comparable"
     )
     return found
@@ -176,7 +178,7 @@ def _percent(share: float | None) -> str:
 def _draw_cosines(work: Work[SimbertSettings], pairs: Pairs, measured: dict[str, Any]) -> None:
     from sklearn.metrics import roc_curve
 
-    from .figures import bar, stroke
+    from .figures import stroke
 
     shown = WHOLE if WHOLE in measured else list(measured)[-1]
     areas = {name: found["scores"]["auc"] for name, found in measured.items()}
@@ -184,13 +186,8 @@ def _draw_cosines(work: Work[SimbertSettings], pairs: Pairs, measured: dict[str,
     finding = f"{said}: area under the curve {areas[UNTRAINED]:.3f} before, {areas[shown]:.3f} after; {TFIDF} {areas[TFIDF]:.3f}"
     with work.figure("cosines", finding, columns=3, size=(14, 4.8)) as (_, axes):
         for axis, name in zip(axes[0], (UNTRAINED, shown), strict=False):
-            cosines = measured[name]["cosines"]  # [n]
-            edges = np.linspace(min(float(cosines.min()), 0.99), 1.0 + 1e-6, 31)  # [31]
-            for label, told in ((1, "one meaning"), (0, "two meanings")):
-                axis.hist(cosines[pairs.labels == label], edges, density=True, alpha=0.65, label=told, **bar(1 - label))
-            axis.axvline(measured[name]["scores"]["threshold"], color="black", linestyle="--", linewidth=1, label="best threshold")
-            axis.set(xlabel="cosine of the two texts", ylabel="density of pairs", title=f"{name}: cosines by label")
-            axis.legend(fontsize=9)
+            meaning.draw_cosines(axis, pairs, measured[name])
+            axis.set(title=f"{name}: cosines by label")
         for number, (name, found) in enumerate(measured.items()):
             wrong, right, _ = roc_curve(pairs.labels, found["cosines"])  # [m], [m]
             axes[0, 2].plot(100 * wrong, 100 * right, **{**stroke(number), "marker": ""}, label=f"{name} ({areas[name]:.3f})")
@@ -206,7 +203,7 @@ def _draw_retrieval(work: Work[SimbertSettings], measured: dict[str, Any]) -> No
         return
     best = max(known, key=lambda name: known[name][0])
     finding = f"The nearest text means the same for {100 * known[best][0]:.1f} % of the queries with {best}; {TFIDF} {100 * known[TFIDF][0]:.1f} %"
-    with work.figure("retrieval", finding, size=(9, 5)) as (_, axes):
+    with work.figure("retrieval", finding, size=(10, 5)) as (_, axes):
         for number, (name, recall) in enumerate(known.items()):
             axes[0, 0].plot(range(1, len(recall) + 1), [100 * share for share in recall], **stroke(number), label=name)
         axes[0, 0].set(xlabel="texts looked at, k", ylabel="queries with one of their meaning among them, %", xticks=range(1, len(known[best]) + 1))
@@ -214,7 +211,7 @@ def _draw_retrieval(work: Work[SimbertSettings], measured: dict[str, Any]) -> No
 
 
 def _draw_curves(work: Work[SimbertSettings], trained: dict[str, Training], scores: dict[str, Any]) -> None:
-    from .figures import GREY, stroke
+    from .figures import BLUE, stroke
 
     best = max(trained, key=lambda name: scores[name]["spearman"])
     finding = f"Of the variants {best} ends highest: Spearman {scores[best]['spearman']:.4f} of its best weights"
@@ -222,7 +219,7 @@ def _draw_curves(work: Work[SimbertSettings], trained: dict[str, Training], scor
         for number, (name, run) in enumerate(trained.items()):
             steps, points = [0, *(step for step, _ in run.dev)], [scores[UNTRAINED]["spearman"], *(found["spearman"] for _, found in run.dev)]
             axes[0, 0].plot(steps, points, **stroke(number + 2), label=name)  # as in the other figures
-        axes[0, 0].axhline(scores[TFIDF]["spearman"], color=GREY, linestyle=":", label=TFIDF)
+        axes[0, 0].axhline(scores[TFIDF]["spearman"], color=BLUE, linestyle=":", label=TFIDF)
         axes[0, 0].set(xlabel="step", ylabel="dev: Spearman of cosine and label")
         axes[0, 0].legend()
 
@@ -240,7 +237,9 @@ def _draw_words(work: Work[SimbertSettings], wording: dict[str, Any], written: d
         axes[0, 0].set(ylabel="texts said to mean the same as their source, %", xlabel="judge", title="meaning kept")
         overlap = {"with the source": "rouge_2_source", "with the gold pair": "rouge_2_gold"}
         bars(axes[0, 1], list(overlap), {row: _percents(found, overlap.values()) for row, found in wording.items()}, digits=0)
-        axes[0, 1].set(ylabel="Rouge-2 by characters, %", title="characters in common")
+        axes[0, 1].set(ylabel="Rouge-2 by characters, %", xlim=(-0.5, 1.5), title="characters in common")
+        axes[0, 0].get_legend().remove()
+        axes[0, 1].margins(y=0.6)
 
 
 LAB = Lab(
