@@ -34,7 +34,7 @@ LABS = {
     "gelu": Entry("where 0.044715 and 1.702 come from; the three forms in one encoder", 7309, "", ""),
     "adax": Entry("the second moment that forgets nothing; AdamW, AdaX and AdaX-W over a grid of rates", 7387, "", ""),
     "synthesizer": Entry("attention without queries and keys: parameters, time, scores, what is learnt", 7430, "", ""),
-    "simbert": Entry("one encoder that finds and writes questions of the same meaning", 7427, "", ""),
+    "simbert": Entry("one encoder that finds and writes questions of the same meaning", 7427, "5 min", ""),
     "eae": Entry("an autoencoder whose codes become normal by entropy; beside VAE and AE, on digits", 7343, "4 min", "-"),
     "vae-geometry": Entry("points that become ellipses and fill the disc; sentences between two sentences", 7725, "4 min", ""),
     "unilm": Entry("the mask that reads and writes; what a cache saves", 7427, "5 min", "-"),

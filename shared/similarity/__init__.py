@@ -3,7 +3,7 @@
 from .batcher import PairBatch, PairBatcher, PairCounts, group_pairs
 from .generation import Scored, generate_synonyms
 from .index import RetrievalIndex
-from .measures import Threshold, accuracy_at, best_threshold, retrieval_accuracy, spearman
+from .measures import Threshold, accuracy_at, best_threshold, first_right, recall_at, retrieval_accuracy, spearman
 from .network import JointLoss, SimilarityNetwork
 from .simbert import SimBERT
 
@@ -19,8 +19,10 @@ __all__ = [
     "Threshold",
     "accuracy_at",
     "best_threshold",
+    "first_right",
     "generate_synonyms",
     "group_pairs",
+    "recall_at",
     "retrieval_accuracy",
     "spearman",
 ]

@@ -76,6 +76,30 @@ def retrieval_accuracy(found: Sequence[Sequence[int]] | np.ndarray, wanted: Sequ
     return float((ranked[:, :k] == right[:, None]).any(axis=1).mean())
 
 
+def first_right(found: Sequence[Sequence[int]] | np.ndarray, queries: Sequence[int] | np.ndarray, groups: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Where every query meets another text of its own group first: its place from 1 among what was ``found`` [queries, m], or 0, [queries].
+
+    Queries are texts of the index themselves: ``queries`` [queries] are their ids, ``groups`` [texts] the group of every text. A query that
+    finds itself does not count it, nor a place for it; so search for one more than is wanted. Raises ValueError for shapes that do not fit.
+    """
+    ranked, asked, group = np.asarray(found), np.asarray(queries), np.asarray(groups)  # [q, m], [q], [n]
+    if ranked.ndim != 2 or asked.ndim != 1 or group.ndim != 1 or len(ranked) != len(asked) or not ranked.shape[1]:
+        shapes = f"found is {list(ranked.shape)}, queries {list(asked.shape)} and groups {list(group.shape)}"
+        raise ValueError(f"{shapes}: give [queries, m], [queries] and [texts], with one text found at least")
+    others = ranked != asked[:, None]  # [q, m]
+    right = others & (group[ranked] == group[asked][:, None])  # [q, m]
+    places = np.take_along_axis(others.cumsum(axis=1), right.argmax(axis=1)[:, None], axis=1)[:, 0]  # [q]
+    return np.asarray(np.where(right.any(axis=1), places, 0))  # [q]
+
+
+def recall_at(ranks: Sequence[int] | np.ndarray, k: int) -> float:
+    """The share of the queries whose place of :func:`first_right` is ``k`` or before. Raises ValueError for ``k`` below 1 and without a query."""
+    places = np.asarray(ranks)  # [q]
+    if k < 1 or not places.size:
+        raise ValueError(f"k is {k} for {places.size} queries: count from 1, and give one query at least")
+    return float(((places >= 1) & (places <= k)).mean())
+
+
 def _pairs(scores: Sequence[float] | np.ndarray, labels: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scored, labelled = np.asarray(scores, dtype=np.float64), np.asarray(labels)  # [n], [n]
     _same_shape(scored, labelled)

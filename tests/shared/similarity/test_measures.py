@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.similarity import accuracy_at, best_threshold, retrieval_accuracy, spearman
+from shared.similarity import accuracy_at, best_threshold, first_right, recall_at, retrieval_accuracy, spearman
 
 pairs = st.lists(st.tuples(st.integers(-10, 10).map(lambda n: n / 10), st.integers(0, 1)), min_size=1, max_size=30)
 
@@ -72,3 +72,31 @@ def test_bad_input_is_refused():
         retrieval_accuracy([[0, 1]], [0], k=3)
     with pytest.raises(ValueError, match="at least one query"):
         retrieval_accuracy(np.zeros((0, 2)), [])
+
+
+def test_the_first_right_text_does_not_count_the_query_itself():
+    groups = [7, 7, 8, 8, 9, 9]
+    found = [[0, 2, 1], [2, 3, 0], [5, 4, 1], [1, 3, 0]]
+    ranks = first_right(found, [0, 1, 2, 3], groups)
+    assert ranks.tolist() == [2, 3, 0, 0]  # query 0 finds itself, which is no place; of what query 3 finds only itself is of its group
+    assert [recall_at(ranks, k) for k in (1, 2, 3)] == [0.0, 0.25, 0.5]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=12), st.data())
+def test_the_first_right_text_is_found_as_by_hand(groups, data):
+    queries = data.draw(st.lists(st.integers(0, len(groups) - 1), min_size=1, max_size=4))
+    found = [data.draw(st.permutations(range(len(groups)))) for _ in queries]
+    ranks = first_right(found, queries, groups)
+    for row, query, rank in zip(found, queries, ranks.tolist(), strict=True):
+        others = [groups[text] == groups[query] for text in row if text != query]
+        assert rank == (others.index(True) + 1 if any(others) else 0)
+    shares = [recall_at(ranks, k) for k in range(1, len(groups))]
+    assert shares == sorted(shares) and shares[-1] == np.mean(ranks > 0)
+
+
+def test_shapes_that_fit_no_ranking_are_refused():
+    with pytest.raises(ValueError, match="give \\[queries, m\\]"):
+        first_right([[0, 1]], [0, 1], [0, 0])
+    with pytest.raises(ValueError, match="one query at least"):
+        recall_at([], 1)
