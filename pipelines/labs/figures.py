@@ -91,10 +91,11 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     return float(np.polyfit(np.log(np.asarray(sizes, dtype=float)), np.log(np.asarray(values, dtype=float)), 1)[0])
 
 
-def power_lines(axes: Axes, sizes: Sequence[float], series: dict[str, Sequence[float]], *, first: int = 0) -> None:
-    """Lines over sizes on two logarithmic axes, each with its :func:`exponent` in the legend; ``first``: the number of the first line's stroke."""
+def power_lines(axes: Axes, sizes: Sequence[float], series: dict[str, Sequence[float]], *, first: int = 0, powers: bool = True) -> None:
+    """Lines over sizes on two logarithmic axes; ``first``: the number of the first line's stroke; ``powers``: each :func:`exponent` in the legend."""
     for number, (name, values) in enumerate(series.items()):
-        axes.plot(sizes, values, label=f"{name}: power {exponent(sizes, values):.2f}", **stroke(first + number))
+        label = f"{name}: power {exponent(sizes, values):.2f}" if powers else name
+        axes.plot(sizes, values, label=label, **stroke(first + number))
     logarithmic(axes.yaxis)
     logarithmic(axes.xaxis, sizes)
     axes.legend(fontsize=8, loc="upper left")

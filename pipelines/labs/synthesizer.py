@@ -159,7 +159,7 @@ def _draw_times(work: Work[SynthesizerSettings], times: dict[int, dict[str, Any]
     finding = f"From fastest to slowest in training, texts of {longest} tokens: {', '.join(order)}"
     with work.figure("time", finding, columns=2, size=(11.5, 6.6)) as (_, axes):
         for axis, key, title in zip(axes[0], ("forward_ms", "step_ms"), ("forward", "training step"), strict=True):
-            power_lines(axis, list(times), {kind: [row[key][kind] for row in times.values()] for kind in kinds})
+            power_lines(axis, list(times), {kind: [row[key][kind] for row in times.values()] for kind in kinds}, powers=False)
             axis.set(xlabel="tokens of a text", ylabel=f"ms for {work.settings.timed_tokens} tokens", title=title)
             low, high = axis.get_ylim()
             axis.set_ylim(top=high * (high / low) ** 0.8)  # room for the legend
