@@ -119,7 +119,7 @@ def draw(path: Path, finding: str, *, rows: int, columns: int, size: tuple[float
         figure = Figure(figsize=size, dpi=130, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns, squeeze=False)
-        figure.suptitle("\n".join(textwrap.wrap(finding, int(size[0] * 9.5))), x=0.01, ha="left", fontsize=13, fontweight="bold")
+        figure.suptitle("\n".join(textwrap.wrap(finding, int(size[0] * 8.8))), x=0.01, ha="left", fontsize=13, fontweight="bold")
         yield figure, axes
         for axis in figure.axes:
             _plain_powers(axis)
