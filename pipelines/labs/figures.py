@@ -136,6 +136,7 @@ def _plain_powers(axes: Axes) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         if isinstance(axis.get_major_formatter(), LogFormatter):
             axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+        if isinstance(axis.get_minor_formatter(), LogFormatter):
             axis.set_minor_formatter(NullFormatter())
 
 

@@ -173,9 +173,12 @@ def test_no_text_is_drawn_as_empty_boxes(text):
 
 
 def test_ticks_of_a_logarithmic_axis_are_plain_numbers(work):
-    with work.figure("powers", "A power law", columns=1) as (figure, axes):
+    with work.figure("powers", "A power law", columns=2) as (figure, axes):
         axes[0, 0].loglog([1, 10, 100], [1e-3, 1e-2, 1e-1])
-    labels = [label.get_text() for label in (*axes[0, 0].get_xticklabels(), *axes[0, 0].get_yticklabels())]
+        axes[0, 1].plot([1, 2, 3], [3, 4, 5])
+        figures.logarithmic(axes[0, 1].yaxis)
+    sides = [side for axis in axes[0] for side in (axis.xaxis, axis.yaxis)]
+    labels = [label.get_text() for side in sides for which in ("major", "minor") for label in side.get_ticklabels(which=which)]
     assert figure.get_suptitle() == "A power law" and "10" in labels and not any("$" in label for label in labels)
 
 
