@@ -21,7 +21,7 @@ LABS_FOLDER = Path("labs")
 
 @dataclass(frozen=True)
 class Entry:
-    """A lab in the list. ``cost``: measured on 2 cores of a CPU, of the whole form with the bundled sample; ``real``: with the contest data."""
+    """A lab in the list. ``cost``: measured of the whole form with the bundled sample, beside other work; ``real``: about, with the contest data."""
 
     shows: str
     article: int
@@ -30,15 +30,15 @@ class Entry:
 
 
 LABS = {
-    "exposure-bias": Entry("why a wider beam can be worse; replaced inputs and the gradient penalty on titles", 7259, "", ""),
-    "gelu": Entry("where 0.044715 and 1.702 come from; the three forms in one encoder", 7309, "", ""),
-    "adax": Entry("the second moment that forgets nothing; AdamW, AdaX and AdaX-W over a grid of rates", 7387, "", ""),
-    "synthesizer": Entry("attention without queries and keys: parameters, time, scores, what is learnt", 7430, "", ""),
-    "simbert": Entry("one encoder that finds and writes questions of the same meaning", 7427, "5 min", ""),
-    "eae": Entry("an autoencoder whose codes become normal by entropy; beside VAE and AE, on digits", 7343, "4 min", "-"),
-    "vae-geometry": Entry("points that become ellipses and fill the disc; sentences between two sentences", 7725, "4 min", ""),
-    "unilm": Entry("the mask that reads and writes; what a cache saves", 7427, "5 min", "-"),
-    "tracks": Entry("the articles' baselines beside our models, at the same budget", 7321, "", ""),
+    "exposure-bias": Entry("why a wider beam can be worse; replaced inputs and the gradient penalty on titles", 7259, "33 min", "hours"),
+    "gelu": Entry("where 0.044715 and 1.702 come from; the three forms in one encoder", 7309, "11 min", "-"),
+    "adax": Entry("the second moment that forgets nothing; AdamW, AdaX and AdaX-W over a grid of rates", 7387, "19 min", "hours"),
+    "synthesizer": Entry("attention without queries and keys: parameters, time, scores, what is learnt", 7430, "28 min", "hours"),
+    "simbert": Entry("one encoder that finds and writes questions of the same meaning", 7427, "4 min", "40 min"),
+    "eae": Entry("an autoencoder whose codes become normal by entropy; beside VAE and AE, on digits", 7343, "6 min", "-"),
+    "vae-geometry": Entry("points that become ellipses and fill the disc; sentences between two sentences", 7725, "4 min", "-"),
+    "unilm": Entry("the mask that reads and writes; what a cache saves", 7427, "7 min", "-"),
+    "tracks": Entry("the articles' baselines beside our models, at the same budget", 7321, "40 min", "10 h"),
 }
 
 
@@ -91,7 +91,7 @@ def open_lab(name: str) -> Lab[Any]:
 def show_labs() -> None:
     """What there is and what it costs."""
     rows = [[name, entry.shows, str(entry.article), "15 s", entry.cost, entry.real] for name, entry in LABS.items()]
-    listing("Labs (times on 2 cores of a CPU)", ["lab", "shows", "article", "--quick", "sample", "contest data"], rows, right=(3, 4, 5))
+    listing("Labs (times on 2 cores of a CPU that did other work too; 15 s at most on a quiet one)", ["lab", "shows", "article", "--quick", "sample", "contest data"], rows, right=(3, 4, 5))
     print("\nlic lab NAME --quick runs its short form; lic lab NAME --data FOLDER takes your data, one folder a track in it.")
 
 
