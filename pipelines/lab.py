@@ -91,7 +91,8 @@ def open_lab(name: str) -> Lab[Any]:
 def show_labs() -> None:
     """What there is and what it costs."""
     rows = [[name, entry.shows, str(entry.article), "15 s", entry.cost, entry.real] for name, entry in LABS.items()]
-    listing("Labs (times on 2 cores of a CPU that did other work too; 15 s at most on a quiet one)", ["lab", "shows", "article", "--quick", "sample", "contest data"], rows, right=(3, 4, 5))
+    columns = ["lab", "shows", "article", "--quick", "sample", "contest data"]
+    listing("Labs (times on 2 cores of a CPU beside other work)", columns, rows, right=(3, 4, 5))
     print("\nlic lab NAME --quick runs its short form; lic lab NAME --data FOLDER takes your data, one folder a track in it.")
 
 

@@ -38,7 +38,7 @@ def test_a_test_file_that_is_not_there_is_told(tmp_path, rows):
     with pytest.raises(InputError):
         check_zip("event", tmp_path / "event.zip", schema=tmp_path / "none.json")
     with pytest.raises(InputError):
-        check_zip("paraphrase", tmp_path / "event.zip")
+        check_zip("summary", tmp_path / "event.zip")
 
 
 def test_the_command(tmp_path, rows):
