@@ -41,7 +41,7 @@ ENTRIES: Mapping[str, Mapping[str, Entry]] = {
         "span": Entry("span (article)", (), ("small", ("training.epochs=0.385",))),
         "robust": Entry("span, robust", ("training.replacement_rows=0", "training.ema_decay=0.99"), ("robust", ("training.weights={cail=0}",))),
         "generate": Entry(
-            "generate", (*GENERATE, "training.epochs=3", "encoder.convolution_width=0"), ("generate", ("training.epochs=0.27",))
+            "generate", (*GENERATE, "training.epochs=8", "encoder.convolution_width=0"), ("generate", ("training.epochs=0.27",))
         ),
     },
 }
