@@ -60,7 +60,7 @@ def run(work: Work[AdaxSettings]) -> None:
         }
         for name in TRAINED
     }
-    scores = {name: {f"{rate:g}": [_score(run) for run in runs] for rate, runs in by_rate.items()} for name, by_rate in trained.items()}
+    scores = {name: {f"{rate:g}": [run.score for run in runs] for rate, runs in by_rate.items()} for name, by_rate in trained.items()}
     best = {name: max(settings.rates, key=lambda rate: float(np.mean(scores[name][f"{rate:g}"]))) for name in TRAINED}
     top = {name: float(np.mean(scores[name][f"{best[name]:g}"])) for name in TRAINED}
     _draw_decay(work, decay)
@@ -90,10 +90,6 @@ def run(work: Work[AdaxSettings]) -> None:
             + ", ".join(f"{TRAINED[name]} {top[name]:.4f}" for name in TRAINED if name != leader),
         ],
     )
-
-
-def _score(run: Training) -> float:
-    return list(run.best.values())[-1]
 
 
 def _limits(decay: dict[str, Any], name: str) -> tuple[float, float]:
@@ -208,7 +204,7 @@ def _draw_training(work: Work[AdaxSettings], trained: dict[str, dict[float, list
     finding = "Best over the rates: " + ", ".join(f"{TRAINED[name]} {top[name]:.4f}" for name in order)
     with work.figure("training", finding, columns=2, size=(12, 4.8)) as (_, axes):
         for number, (name, shown) in enumerate(TRAINED.items()):
-            means = [float(np.mean([_score(run) for run in trained[name][rate]])) for rate in settings.rates]
+            means = [float(np.mean([run.score for run in trained[name][rate]])) for rate in settings.rates]
             axes[0, 0].semilogx(settings.rates, means, **stroke(number), label=shown)
             dev = trained[name][best[name]][0].dev
             points = [list(scores.values())[-1] for _, scores in dev]

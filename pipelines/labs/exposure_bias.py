@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from ..console import say
-from .work import Lab, LabSettings, Steps, Training, Work
+from .work import Lab, LabSettings, Steps, Training, Work, spread
 
 TOY = {"": {"a": 0.6, "c": 0.4}, "a": {"b": 0.55, "d": 0.45}, "c": {"b": 0.1, "d": 0.9}}
 """The article's distribution: every next token by what was written before."""
@@ -62,8 +62,8 @@ def run(work: Work[ExposureBiasSettings]) -> None:
     for name, by_beam in means.items():
         for beam, found in by_beam.items():
             published = ARTICLE.get(name, {}).get(beam)
-            spread = _spread([one["bleu"] for one in scores[name][beam]])
-            rows.append([name, beam, *(100 * found[key] for key in SCORES), 100 * spread, f"{published[-1]:.2f}" if published else "-"])
+            apart = spread([one["bleu"] for one in scores[name][beam]])
+            rows.append([name, beam, *(100 * found[key] for key in SCORES), 100 * apart, f"{published[-1]:.2f}" if published else "-"])
     work.report(
         f"Titles: scores in %, mean of {settings.seeds} seed{'s' if settings.seeds > 1 else ''}, and the article's BLEU",
         ["trained with", "beam", *SCORES.values(), "± BLEU", "BLEU in the article"],
@@ -118,10 +118,6 @@ def _slug(name: str, number: int) -> str:
 
 def _mean(found: list[dict[str, float]], key: str) -> float:
     return float(np.mean([one[key] for one in found]))
-
-
-def _spread(values: list[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def _toy_finding(toy: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from ..console import progress
-from .work import Lab, LabSettings, Steps, Work
+from .work import Lab, LabSettings, Steps, Work, spread
 
 FORMS = ("gelu", "gelu_tanh", "gelu_sigmoid")
 NAMES = {"gelu": "exact", "gelu_tanh": "tanh form", "gelu_sigmoid": "sigmoid form"}
@@ -54,14 +54,14 @@ def run(work: Work[GeluSettings]) -> None:
         ]
         for form in FORMS
     }
-    scores = {form: [list(run.best.values())[-1] for run in runs] for form, runs in trained.items()}
+    scores = {form: [run.score for run in runs] for form, runs in trained.items()}
     means = {form: float(np.mean(scores[form])) for form in FORMS}
-    apart, noise = max(means.values()) - min(means.values()), max(map(_spread, scores.values()))
+    apart, noise = max(means.values()) - min(means.values()), max(map(spread, scores.values()))
     _draw_errors(work, fits)
     _draw_cost(work, speed, scores, f"the mean scores are {apart:.3f} apart, seeds alone {noise:.3f}")
     largest = {row["origin"]: row["error"] for row in fits["report"] if row["target"] == "gelu"}
     rows = [
-        [NAMES[form], error, speed[form]["forward"], speed[form]["both"], float(np.mean(scores[form])), _spread(scores[form])]
+        [NAMES[form], error, speed[form]["forward"], speed[form]["both"], float(np.mean(scores[form])), spread(scores[form])]
         for form, error in zip(FORMS, (0.0, largest["tanh published"], largest["sigmoid published"]), strict=True)
     ]
     work.report(
@@ -167,10 +167,6 @@ def _draw_cost(work: Work[GeluSettings], speed: dict[str, Any], scores: dict[str
         bars(axes[0, 1], groups, {f"seed {work.settings.seed + n}": [scores[form][n] for form in FORMS] for n in range(work.settings.seeds)})
         axes[0, 1].set(ylabel=f"dev score, {work.settings.track}", title="the same encoder, trained with each")
         axes[0, 1].margins(y=0.35)
-
-
-def _spread(values: list[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def _span(constants: dict[str, float]) -> str:

@@ -101,7 +101,7 @@ def _trained(work: Work[TracksSettings], track: str, name: str, entry: Entry) ->
 
 def _decided(work: Work[TracksSettings], track: str, name: str, trained: Training) -> dict[str, Any]:
     """Dev scores as the run decodes, and with what lic tune fits; of a finished run what its decision.json says."""
-    plain = list(trained.best.values())[-1]
+    plain = trained.score
     if work.settings.runs is not None:
         place = trained.folder / "decision.json"
         fitted = json.loads(place.read_text(encoding="utf-8"))["fitted"] if place.is_file() else None

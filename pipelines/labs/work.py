@@ -59,6 +59,11 @@ class Training:
     seconds: float
     """Of all steps, evaluations not counted."""
 
+    @property
+    def score(self) -> float:
+        """Of the dev scores of the weights kept the one that decides."""
+        return list(self.best.values())[-1]
+
 
 @dataclass
 class Work(Generic[Kind]):
@@ -231,6 +236,11 @@ def open_work(name: str, lab: Lab[Any], settings: LabSettings, *, data: Path, fo
             raise input_error("LIC-L001", file=folder, found=f"a lab with other settings: {told}", expected="the ones asked for", remedy=remedy)
     write_json(place, asked)
     return Work(name, settings, data, folder, quick)
+
+
+def spread(values: Sequence[float]) -> float:
+    """Standard deviation of the seeds' figures, n - 1 in its divisor; 0 for one seed."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def read_training(folder: Path) -> Training:
