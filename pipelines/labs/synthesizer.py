@@ -64,9 +64,10 @@ def run(work: Work[SynthesizerSettings]) -> None:
         _draw_shares(work, learnt)
     _draw_rows(work, learnt)
     longest = max(settings.lengths)
+    measured = [f"{track}, Rouge-L" if track == "title" else track for track in settings.tracks]
     work.report(
         f"Weights of the scores ({D} wide, {N} tokens, table 1 and with {HEADS} heads), ms of a training step at {longest} tokens, dev scores",
-        ["kind", "table 1", f"{HEADS} heads", "ms a step", "by input", *(f"{track}{', Rouge-L' if track == 'title' else ''} (± seeds)" for track in settings.tracks), TASKS[0]],
+        ["kind", "table 1", f"{HEADS} heads", "ms a step", "by input", *(f"{track} (± seeds)" for track in measured), TASKS[0]],
         [
             [kind, counted["one"][kind], counted["heads"][kind], times[longest]["step_ms"][kind], learnt[kind]["by_input"]]
             + [f"{np.mean(own[kind]):.4f} ± {spread(own[kind]):.4f}" for own in scores.values()]
