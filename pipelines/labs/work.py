@@ -216,24 +216,24 @@ def open_work(name: str, lab: Lab[Any], settings: LabSettings, *, data: Path, fo
     place = folder / SETTINGS
     there = [entry for entry in folder.iterdir() if entry.name != LOCK]
     asked = {"lab": name, "quick": quick, "data": str(data.resolve()), "settings": settings.model_dump(mode="json")}
-    remedy = "Give another folder with --out, or begin anew with --fresh, which empties it."
-    if there and not place.is_file():
+    try:
+        own = json.loads(place.read_text(encoding="utf-8")) if there else {}
+        of_a_lab = not there or "lab" in own
+    except (OSError, ValueError, TypeError):
+        own, of_a_lab = {}, False
+    if not of_a_lab:  # never emptied, whatever --fresh says
         found = "a folder that no lab wrote"
         raise input_error("LIC-L001", file=folder, found=found, expected="a new or empty folder", remedy="Give another folder with --out.")
-    if place.is_file() and fresh:
+    if fresh:
         for entry in there:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    elif place.is_file():
-        try:
-            own = json.loads(place.read_text(encoding="utf-8"))
-        except ValueError:
-            own = {}
-        if own != asked:
-            flat = {**own, **own.get("settings", {})} if isinstance(own, dict) else {}
-            wanted = {**asked, **settings.model_dump(mode="json")}
-            names = [key for key in wanted if key != "settings" and flat.get(key) != wanted[key]]
-            told = "; ".join(f"{key} = {flat.get(key)}, asked for {wanted[key]}" for key in names[:5])
-            raise input_error("LIC-L001", file=folder, found=f"a lab with other settings: {told}", expected="the ones asked for", remedy=remedy)
+    elif there and own != asked:
+        flat = {**own, **own["settings"]} if isinstance(own.get("settings"), dict) else own
+        wanted = {**asked, **settings.model_dump(mode="json")}
+        names = [key for key in wanted if key != "settings" and flat.get(key) != wanted[key]]
+        told = "; ".join(f"{key} = {flat.get(key)}, asked for {wanted[key]}" for key in names[:5])
+        remedy = "Give another folder with --out, or begin anew with --fresh, which empties it."
+        raise input_error("LIC-L001", file=folder, found=f"a lab with other settings: {told}", expected="the ones asked for", remedy=remedy)
     write_json(place, asked)
     return Work(name, settings, data, folder, quick)
 
