@@ -173,7 +173,7 @@ def _draw_scores(work: Work[ExposureBiasSettings], scores: dict[str, Any], means
     settings = work.settings
     best = max(((name, beam) for name in means for beam in settings.beams), key=lambda place: means[place[0]][place[1]]["bleu"])
     finding = f"Best BLEU: {best[0]} with beam {best[1]}, {100 * means[best[0]][best[1]]['bleu']:.2f}"
-    with work.figure("scores", finding, columns=2, size=(12, 5)) as (_, axes):
+    with work.figure("scores", finding, columns=2, size=(12, 5)) as (figure, axes):
         for place, key in enumerate(("bleu", "rouge_l")):
             axis = axes[0, place]
             for number, (name, by_beam) in enumerate(means.items()):
@@ -182,7 +182,7 @@ def _draw_scores(work: Work[ExposureBiasSettings], scores: dict[str, Any], means
                     points = [100 * one[key] for one in scores[name][beam]]
                     axis.plot([beam] * len(points), points, **{**stroke(number), "linestyle": ""}, alpha=0.35)
             axis.set(xlabel="beam", ylabel=f"{SCORES[key]}, %", xticks=settings.beams, title=f"{SCORES[key]}: mean (line), seeds (faint)")
-        axes[0, 0].legend(fontsize=9)
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=9)
 
 
 def _draw_article(work: Work[ExposureBiasSettings], means: dict[str, Any]) -> None:
