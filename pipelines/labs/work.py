@@ -217,17 +217,16 @@ def open_work(name: str, lab: Lab[Any], settings: LabSettings, *, data: Path, fo
     there = [entry for entry in folder.iterdir() if entry.name != LOCK]
     asked = {"lab": name, "quick": quick, "data": str(data.resolve()), "settings": settings.model_dump(mode="json")}
     try:
-        own = json.loads(place.read_text(encoding="utf-8")) if there else {}
-        of_a_lab = not there or "lab" in own
-    except (OSError, ValueError, TypeError):
-        own, of_a_lab = {}, False
-    if not of_a_lab:  # never emptied, whatever --fresh says
+        own = json.loads(place.read_text(encoding="utf-8")) if there else asked
+    except (OSError, ValueError):
+        own = None
+    if not (isinstance(own, dict) and own.keys() == asked.keys()):  # never emptied, whatever --fresh says
         found = "a folder that no lab wrote"
         raise input_error("LIC-L001", file=folder, found=found, expected="a new or empty folder", remedy="Give another folder with --out.")
     if fresh:
         for entry in there:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    elif there and own != asked:
+    elif own != asked:
         flat = {**own, **own["settings"]} if isinstance(own.get("settings"), dict) else own
         wanted = {**asked, **settings.model_dump(mode="json")}
         names = [key for key in wanted if key != "settings" and flat.get(key) != wanted[key]]

@@ -120,11 +120,12 @@ def test_a_folder_of_other_settings_is_left_alone_until_it_may_be_emptied(inside
     assert json.loads((inside / "here" / SETTINGS).read_text())["settings"]["seed"] == 7
 
 
-@pytest.mark.parametrize("also", [{}, {SETTINGS: '{"editor.tabSize": 4}'}, {SETTINGS: "[]"}, {SETTINGS: "null"}, {SETTINGS: "{"}])
-def test_a_folder_of_something_else_is_never_touched(also, inside, capfd):
+@pytest.mark.parametrize("settings", [None, '{"editor.tabSize": 4}', '{"lab": "physics"}', '["lab"]', '"lab"', "null", "{"])
+def test_a_folder_of_something_else_is_never_touched(settings, inside, capfd):
     (inside / "here").mkdir()
-    for name, text in {"thesis.txt": "mine", **also}.items():
-        (inside / "here" / name).write_text(text)
+    (inside / "here" / "thesis.txt").write_text("mine")
+    if settings is not None:
+        (inside / "here" / SETTINGS).write_text(settings)
     for more in ([], ["--fresh"]):
         assert run(["lab", "unilm", "--quick", "--out", "here", *more]) == 2
     assert "a folder that no lab wrote" in capfd.readouterr().err
