@@ -217,7 +217,7 @@ def open_work(name: str, lab: Lab[Any], settings: LabSettings, *, data: Path, fo
     there = [entry for entry in folder.iterdir() if entry.name != LOCK]
     asked = {"lab": name, "quick": quick, "data": str(data.resolve()), "settings": settings.model_dump(mode="json")}
     try:
-        own = json.loads(place.read_text(encoding="utf-8")) if there else asked
+        own: Any = json.loads(place.read_text(encoding="utf-8")) if there else asked
     except (OSError, ValueError):
         own = None
     if not (isinstance(own, dict) and own.keys() == asked.keys()):  # never emptied, whatever --fresh says
